@@ -1,0 +1,47 @@
+"""Three-factor learning for Nengo: errors and rewards that come late.
+
+Learning rules, to be written as ``learning_rule_type``
+    EPES : TD error times eligibility trace
+    GaussianREINFORCE : reward times the score of a Gaussian policy
+Networks
+    networks.GaussianPolicy, networks.SoftmaxPolicy : actions, and their scores
+    networks.Baseline : a reward less the mean of those before it
+Synapses
+    z : ``z**-n`` delays by n steps; sums and multiples of such delays
+    Delay, TappedDelay : what ``z`` makes
+    from_lti : a synapse from a scipy, nengolib or python-control system
+Arithmetic on plain arrays
+    gaussian, softmax : policies
+    updates : traces and changes of weights
+    steps : bounded steps, ``EPES(step=...)``
+    surrogates : pseudo-derivatives of neurons, ``EPES(post_derivative=...)``
+    stability : which learning rates are stable, and which to try
+"""
+
+from nengo_epes import (
+    gaussian,
+    networks,
+    softmax,
+    stability,
+    steps,
+    surrogates,
+    updates,
+)
+from nengo_epes.learning_rules import EPES, GaussianREINFORCE
+from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
+
+__all__ = [
+    "EPES",
+    "Delay",
+    "GaussianREINFORCE",
+    "TappedDelay",
+    "from_lti",
+    "gaussian",
+    "networks",
+    "softmax",
+    "stability",
+    "steps",
+    "surrogates",
+    "updates",
+    "z",
+]
