@@ -1,0 +1,17 @@
+"""Learning rules, one a file, and what their builders share."""
+
+from nengo_epes.learning_rules.epes import EPES, EPESSim, build_epes
+from nengo_epes.learning_rules.reinforce import (
+    GaussianREINFORCE,
+    GaussianREINFORCESim,
+    build_gaussian_reinforce,
+)
+
+__all__ = [
+    "EPES",
+    "EPESSim",
+    "GaussianREINFORCE",
+    "GaussianREINFORCESim",
+    "build_epes",
+    "build_gaussian_reinforce",
+]

@@ -1,0 +1,109 @@
+"""The postsynaptic factor of the eligibility: the neurons' pseudo-derivative."""
+
+from __future__ import annotations
+
+from nengo.builder.operator import ElementwiseInc, Operator, Reset
+from nengo.builder.signal import Signal
+from nengo.ensemble import Neurons
+from nengo.exceptions import BuildError
+
+from nengo_epes import surrogates
+
+
+class PostDerivativeSim(Operator):
+    """Sets the pseudo-derivative of the postsynaptic neurons.
+
+    Parameters
+    ----------
+    surrogate : VoltageSurrogate or RateDerivative
+        The function psi.
+    sources : list of Signal
+        Voltage, refractory time and output for a VoltageSurrogate; the input current
+        for a RateDerivative; each (rows,).
+    psi : Signal
+        Shape (rows,).
+    tag : str, optional
+        A label for debugging.
+
+    Notes
+    -----
+    1. sets ``[psi]``
+    2. incs ``[]``
+    3. reads ``sources``, after the neurons' step
+    4. updates ``[]``
+    """
+
+    def __init__(self, surrogate, sources, psi, tag=None):
+        super().__init__(tag=tag)
+        self.surrogate = surrogate
+        self.sets = [psi]
+        self.incs = []
+        self.reads = list(sources)
+        self.updates = []
+
+    def make_step(self, signals, dt, rng):
+        """Make the function of one step."""
+        sources = [signals[sig] for sig in self.reads]
+        psi = signals[self.sets[0]]
+        surrogate = self.surrogate
+
+        def step_of_voltage():
+            psi[...] = surrogates.from_lif_state(surrogate, *sources, dt)
+
+        def step_of_current():
+            psi[...] = surrogate(sources[0])
+
+        return step_of_voltage if len(sources) == 3 else step_of_current
+
+
+def build_post_derivative(model, conn, surrogate, spread):
+    r"""Multiply the eligibility at the rows by the neurons' pseudo-derivative.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    conn : nengo.Connection
+        The connection that learns.
+    surrogate : VoltageSurrogate, RateDerivative, "auto" or None
+        See `nengo_epes.EPES`.
+    spread : Signal
+        Shape (rows,), the eligibility at the rows.
+
+    Returns
+    -------
+    eligibility : Signal
+        Shape (rows,), spread itself without a surrogate.
+    psi : Signal or None
+        Shape (rows,).
+
+    Raises
+    ------
+    BuildError
+        If there are no neurons at the rows, or the surrogate is not theirs.
+    """
+    if surrogate is None:
+        return spread, None
+    if not conn._to_neurons:
+        raise BuildError(
+            f"{conn}: post_derivative={surrogate!r} needs neurons at the rows of the "
+            "weights, and this connection is decoded; connect to neurons, use a solver "
+            "with weights=True, or post_derivative=None"
+        )
+    is_direct = isinstance(conn.post_obj, Neurons)
+    ensemble = conn.post_obj.ensemble if is_direct else conn.post_obj
+    rows = conn.post_slice if is_direct else slice(None)
+    try:
+        surrogate = surrogates.suitable(surrogate, ensemble.neuron_type)
+    except ValueError as error:
+        raise BuildError(f"{conn}: {error}") from error
+    names = ("voltage", "refractory_time", "out")
+    if isinstance(surrogate, surrogates.RateDerivative):
+        names = ("in",)
+    sources = [model.sig[ensemble.neurons][name][rows] for name in names]
+    psi = Signal(shape=spread.shape, name=f"{conn}.post_derivative")
+    model.add_op(PostDerivativeSim(surrogate, sources, psi, tag=str(conn)))
+    eligibility = Signal(shape=spread.shape, name=f"{conn}.eligibility")
+    model.add_op(Reset(eligibility))
+    model.add_op(ElementwiseInc(psi, spread, eligibility, tag=f"{conn}.post"))
+    return eligibility, psi

@@ -1,0 +1,202 @@
+"""What the builders of learning rules share: input port, activities, encoders."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from nengo.builder.connection import slice_signal
+from nengo.builder.operator import Reset
+from nengo.builder.signal import Signal
+from nengo.connection import LearningRule
+from nengo.ensemble import Ensemble, Neurons
+from nengo.exceptions import (
+    BuildError,
+    NengoWarning,
+    SimulationError,
+)
+from nengo.utils.numpy import is_iterable
+
+
+def build_port(model, rule, inputs):
+    """Make the signal at which connections to a learning rule arrive.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    rule : nengo.connection.LearningRule
+        The rule whose port it is.
+    inputs : dict of str to slice
+        The parts of the port without which the rule never learns, by name; a
+        warning names those to which nothing is connected.
+
+    Returns
+    -------
+    Signal
+        Shape ``(rule.size_in,)``; zero where nothing arrives.
+    """
+    _check_beside_others(rule)
+    port = Signal(shape=(rule.size_in,), name=f"{rule.learning_rule_type}.port")
+    model.add_op(Reset(port))
+    model.sig[rule]["in"] = port
+    missing = _unconnected(model, rule, inputs)
+    if missing:
+        warnings.warn(
+            f"{rule} will never learn: nothing is connected to its "
+            f"{' and '.join(missing)}; connect to conn.learning_rule (not to conn)",
+            NengoWarning,
+            stacklevel=2,
+        )
+    return port
+
+
+def _check_beside_others(rule):
+    """Refuse rules on one connection that would do what neither says."""
+    conn, rule_type = rule.connection, rule.learning_rule_type
+    rules = conn.learning_rule_type
+    if not is_iterable(rules):
+        return
+    rules = list(rules.values() if isinstance(rules, dict) else rules)
+    if sum(other == rule_type for other in rules) > 1:
+        raise BuildError(
+            f"{conn}: two equal rules {rule_type} on one connection are one rule to "
+            "Nengo, whose inputs add up; use one, or give one another parameter"
+        )
+    if rule_type.weight_bounds is not None and len(rules) > 1:
+        raise BuildError(
+            f"{conn}: weight_bounds={rule_type.weight_bounds} cannot be kept beside "
+            "another rule, of whose changes this one does not know; use weight_bounds="
+            "None, or one rule"
+        )
+
+
+def _unconnected(model, rule, inputs):
+    """Name the inputs to which no connection of the whole network leads."""
+    if model.toplevel is None:  # built by hand, without a network to look through
+        return []
+    arrives = np.zeros(rule.size_in, dtype=bool)
+    for conn in model.toplevel.all_connections:
+        if isinstance(conn.post_obj, LearningRule) and conn.post_obj == rule:
+            arrives[conn.post_slice] = True
+    return [name for name, where in inputs.items() if not arrives[where].any()]
+
+
+def build_activities(model, conn, synapse):
+    """Filter the presynaptic activities of a connection, as `nengo.PES` does.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    conn : nengo.Connection
+        From an Ensemble or Neurons, which may be sliced.
+    synapse : nengo.synapses.Synapse or None
+        The filter; None for none.
+
+    Returns
+    -------
+    Signal
+        Shape ``(n_pre,)``, in hertz, one entry a column of the weights.
+    """
+    activities = model.sig[conn.pre_obj]["out"]
+    if isinstance(conn.pre_obj, Neurons):
+        activities = slice_signal(model, activities, conn.pre_slice)
+    return activities if synapse is None else model.build(synapse, activities)
+
+
+def learned_shape(model, conn):
+    """Return the shape ``(rows, n_pre)`` of a connection's weights.
+
+    Raises
+    ------
+    BuildError
+        If the weights are no matrix.
+    """
+    shape = model.sig[conn]["weights"].shape
+    if len(shape) != 2:
+        raise BuildError(
+            f"{conn}: its weights have the shape {shape}, and learning needs a matrix "
+            "(rows, presynaptic neurons); give the connection a full transform, for "
+            f"example transform=np.zeros(({conn.size_out}, {conn.size_mid}))"
+        )
+    return shape
+
+
+def sliced_encoders(model, conn):
+    """Return the encoders at the rows of a connection to neurons.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model that the postsynaptic ensemble has been built into.
+    conn : nengo.Connection
+        To Neurons, or to an Ensemble by a solver with ``weights=True``.
+
+    Returns
+    -------
+    Signal or None
+        Shape (rows, dimensions), with gain and radius folded in, as `nengo.PES` uses
+        them; None on a decoded connection, which has no neurons at its rows.
+
+    Raises
+    ------
+    BuildError
+        If the postsynaptic side is indexed by a list.
+    """
+    if not conn._to_neurons:
+        return None
+    if not isinstance(conn.post_slice, slice):
+        raise BuildError(
+            f"{conn}: learning on weights does not support advanced indexing of the "
+            f"postsynaptic side (got {conn.post_slice}); use a slice start:stop:step, "
+            "or connect to all neurons and leave the others' weights at 0"
+        )
+    if isinstance(conn.post_obj, Ensemble):
+        return model.sig[conn.post_obj]["encoders"][:, conn.post_slice]
+    return model.sig[conn.post_obj.ensemble]["encoders"][conn.post_slice, :]
+
+
+def make_finite_check(rule, time, **arrays):
+    """Make a function that stops the simulation before NaN fills the weights.
+
+    Parameters
+    ----------
+    rule : str
+        The name of the rule, for the message.
+    time : (1,) array
+        Simulation time in seconds, for the message.
+    **arrays : (n,) arrays
+        What must be finite, by name.
+
+    Returns
+    -------
+    callable
+        To be called in every step; raises `nengo.exceptions.SimulationError` if an
+        entry is NaN or infinite.
+    """
+    # quicker than isfinite: 0 times a finite number is 0, anything else is NaN
+    pairs = [(array, np.zeros_like(array)) for array in arrays.values()]
+
+    def check_finite():
+        try:
+            for array, zeros in pairs:
+                if np.dot(array, zeros) != 0:
+                    complain()
+        except FloatingPointError:  # Nengo lets numpy raise where infinity meets 0
+            complain()
+
+    def complain():
+        name, array = next(
+            (name, array)
+            for name, array in arrays.items()
+            if not np.isfinite(array).all()
+        )
+        index = np.flatnonzero(~np.isfinite(array))[0]
+        raise SimulationError(
+            f"{rule}: {name}[{index}] is {array[index]} at t={time.item():g} s; "
+            "learning stops here, before the weights are lost. Look for a "
+            "learning rate that is too large, or for what computes this value"
+        )
+
+    return check_finite

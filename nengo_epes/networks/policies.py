@@ -1,0 +1,237 @@
+"""Policies: what turns decoded values into actions, and keeps their scores."""
+
+from __future__ import annotations
+
+import nengo
+import numpy as np
+
+from nengo_epes import gaussian, softmax
+from nengo_epes.networks.decisions import DecisionProcess, check_timing
+
+
+class _Gaussian:
+    """A Gaussian policy as `DecisionProcess` wants it."""
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.n_rows = spec.n_rows
+        self.n_noise = spec.n_actions
+        self.layout = gaussian.decision_layout(spec.n_rows, spec.n_actions)
+        self.size_decision = self.layout["log_density"].stop
+
+    def draw(self, generator):
+        return generator.standard_normal(self.n_noise)
+
+    def decide(self, decoded, noise):
+        drawn = gaussian.decide(self.spec, decoded, noise)
+        mean, std = gaussian.distribution(self.spec, decoded)
+        return np.concatenate([drawn.score, drawn.action, mean, std, drawn.log_density])
+
+
+class _Softmax:
+    """A softmax policy as `DecisionProcess` wants it."""
+
+    def __init__(self, n_actions):
+        gaussian.check_n_actions(n_actions)
+        self.n_rows = n_actions
+        self.n_noise = 1
+        self.size_decision = 1 + 3 * n_actions
+        names = ("score", "action", "probabilities")
+        self.layout = {
+            name: slice(1 + i * n_actions, 1 + (i + 1) * n_actions)
+            for i, name in enumerate(names)
+        }
+
+    def draw(self, generator):
+        return generator.random(1)
+
+    def decide(self, decoded, noise):
+        chances = softmax.probabilities(decoded)
+        action = softmax.choose(chances, noise[0])
+        one_hot = np.zeros_like(chances)
+        one_hot[action] = 1.0
+        return np.concatenate([softmax.score(chances, action), one_hot, chances])
+
+
+class _Policy(nengo.Network):
+    """The nodes that all policies have."""
+
+    def __init__(self, policy, period, trigger, noise, label, seed, add_to_container):
+        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        check_timing(self, period, trigger)
+        with self:
+            process = DecisionProcess(policy, period, noise, seed=seed)
+            drawing = nengo.Node(
+                process, size_in=process.default_size_in, label="decisions"
+            )
+            self.input = nengo.Node(size_in=policy.n_rows, label="input")
+            nengo.Connection(self.input, drawing[: policy.n_rows], synapse=None)
+            self.trigger = None
+            if trigger:
+                self.trigger = nengo.Node(size_in=1, label="trigger")
+                nengo.Connection(self.trigger, drawing[policy.n_rows], synapse=None)
+            parts = {
+                "action": policy.layout["action"],
+                "score": slice(policy.size_decision, None),
+                "decision": slice(0, policy.size_decision),
+            }
+            for name, where in parts.items():
+                size = len(range(process.default_size_out)[where])
+                node = nengo.Node(size_in=size, label=name)
+                nengo.Connection(drawing[where], node, synapse=None)
+                setattr(self, name, node)
+
+
+class GaussianPolicy(_Policy):
+    r"""Draws continuous actions from a Gaussian, one a decision, and keeps their score.
+
+    .. math:: y \sim N(\mu, \sigma^2), \quad \mu = f(m), \quad \sigma = e^l
+
+    with the decoded means m and log standard deviations l. Between decisions the action
+    is held. What is put out as score is a pulse of one step whose integral over time is
+    the score, d ln N / d(m, l): the characteristic eligibility for `EPES`. For
+    `GaussianREINFORCE`, connect ``decision`` instead.
+
+    Parameters
+    ----------
+    n_actions : int, optional
+        Dimensions of the action.
+    period : float, optional
+        Seconds between decisions; a multiple of dt. The first decision is at the end of
+        the first period; the action before it is 0.
+    trigger : bool, optional
+        Whether to decide when the node ``trigger`` rises above 0.5, instead of
+        periodically.
+    mean_activation, fixed_std, log_std_bounds, action_low, action_high : optional
+        See `nengo_epes.gaussian.GaussianPolicySpec`.
+    clip_before_score : bool, optional
+        False: the action is clipped only towards the environment. True: the clipped
+        action is scored, which biases learning.
+    variance_scaled : bool, optional
+        Williams' step proportional to sigma^2 for the mean, so that it does not grow
+        as the standard deviation shrinks.
+    noise : array_like, optional
+        Standard normal noise of shape (decisions, n_actions) to use instead of the
+        policy's own.
+    label, seed, add_to_container : optional
+        See `nengo.Network`. The seed is that of the noise, too. None: one that follows
+        from that of the whole network.
+
+    Raises
+    ------
+    ValidationError
+        If neither a period nor a trigger is given, or both.
+    ValueError
+        If bounds are crossed or a standard deviation is not positive.
+    BuildError
+        When the model is built, if the period is no multiple of dt.
+
+    Notes
+    -----
+    Nodes: ``input`` (2A, or A with a fixed standard deviation), ``trigger`` (1) or
+    None, ``action`` (A), ``score`` (as the input) and ``decision``
+    (`nengo_epes.gaussian.decision_layout`).
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes.networks import GaussianPolicy
+    >>> with nengo.Network() as net:
+    ...     policy = GaussianPolicy(period=0.01, fixed_std=0.5, noise=[[1.0], [-1.0]])
+    ...     mean = nengo.Connection(nengo.Node(2.0), policy.input, synapse=None)
+    ...     probe = nengo.Probe(policy.action, sample_every=0.01)
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     sim.run(0.02)
+    >>> sim.data[probe][:, 0].tolist()
+    [2.5, 1.5]
+    """
+
+    def __init__(
+        self,
+        n_actions=1,
+        period=None,
+        trigger=False,
+        *,
+        mean_activation="identity",
+        fixed_std=None,
+        log_std_bounds=(-10.0, 2.0),
+        action_low=None,
+        action_high=None,
+        clip_before_score=False,
+        variance_scaled=True,
+        noise=None,
+        label=None,
+        seed=None,
+        add_to_container=None,
+    ):
+        spec = gaussian.GaussianPolicySpec(
+            n_actions,
+            mean_activation,
+            fixed_std,
+            log_std_bounds,
+            action_low,
+            action_high,
+            clip_before_score,
+            variance_scaled,
+        )
+        super().__init__(
+            _Gaussian(spec), period, trigger, noise, label, seed, add_to_container
+        )
+
+
+class SoftmaxPolicy(_Policy):
+    r"""Draws one of several actions, one a decision, and keeps its score.
+
+    .. math:: \pi_i = e^{h_i} / \sum_j e^{h_j}
+
+    with the decoded preferences h. The score is centred, 1[i = k] - pi_i for the
+    action k; feed it to `EPES`.
+
+    Parameters
+    ----------
+    n_actions : int
+        How many actions there are to choose from.
+    period, trigger, label, seed, add_to_container
+        See `GaussianPolicy`.
+    noise : array_like, optional
+        Uniform numbers of [0, 1), shape (decisions, 1), to use instead of the policy's
+        own.
+
+    Raises
+    ------
+    ValidationError
+        If neither a period nor a trigger is given, or both.
+
+    Notes
+    -----
+    Nodes: ``input`` (n_actions), ``trigger`` (1) or None, ``action`` (n_actions, 1 for
+    the action that was chosen and 0 for all others), ``score`` (n_actions) and
+    ``decision`` (1 in the step of a decision, then score, action and probabilities).
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes.networks import SoftmaxPolicy
+    >>> with nengo.Network() as net:
+    ...     policy = SoftmaxPolicy(2, period=0.01, noise=[[0.2], [0.7]])
+    ...     probe = nengo.Probe(policy.action, sample_every=0.01)
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     sim.run(0.02)
+    >>> sim.data[probe].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        n_actions,
+        period=None,
+        trigger=False,
+        *,
+        noise=None,
+        label=None,
+        seed=None,
+        add_to_container=None,
+    ):
+        super().__init__(
+            _Softmax(n_actions), period, trigger, noise, label, seed, add_to_container
+        )

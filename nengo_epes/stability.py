@@ -1,0 +1,248 @@
+r"""Learning rates for PES: the largest that are stable, and one to begin with.
+
+At a constant input, where the neurons fire with the activities a (in hertz), every
+dimension of the error E that `nengo.PES` corrects falls by itself:
+
+.. math:: \dot E(t) = -g \, E(t - \theta), \qquad g = \kappa |a|^2 / n
+
+with the learning rate :math:`\kappa`, the number of neurons n, the loop gain g (per
+second), and the time :math:`\theta` that the error takes to reach the rule. A further
+gain between the decoders and what is compared with the target multiplies g.
+
+In the simulator :math:`E_{t+1} = E_t - g\,dt\,E_{t-m}` if the error arrives m steps
+late (0 if all connections of the loop have ``synapse=None``; ``z**-k`` adds k). That is
+nearly the equation above with :math:`\theta = (m + 1/2)\,dt`; if ``dt`` is given, the
+limits are the exact ones of the steps.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating]
+
+
+def largest_stable_rate(
+    activities: ArrayLike, delay: float, dt: float | None = None
+) -> float:
+    r"""Return the learning rate from which on PES swings up, if its error comes late.
+
+    .. math:: g \theta < \frac{\pi}{2}, \qquad\text{in steps:}\quad
+       g \, dt < 2 \sin \frac{\pi}{2 (2 m + 1)}, \quad m = \theta / dt
+
+    g is the largest over the samples. Guaranteed is that below this rate the error of
+    every sample, as a constant input, dies out, and that above it that of the sample
+    with the largest :math:`|a|^2` grows without bound. Nothing is guaranteed for inputs
+    that change during the delay: the error corrects activities that did not cause it
+    (``PES(pre_synapse=z**-(m + 1))`` corrects those that did). Further synapses in the
+    loop add about their time constants to the delay.
+
+    Parameters
+    ----------
+    activities : array_like (n_neurons,) or (n_samples, n_neurons)
+        In hertz.
+    delay : float
+        theta in seconds: what the error's connections add up to.
+    dt : float, optional
+        The simulator's step in seconds; None: continuous time.
+
+    Returns
+    -------
+    float
+        kappa, the ``learning_rate`` of `nengo.PES`.
+
+    Raises
+    ------
+    ValueError
+        If the activities are not finite, or all 0; if the delay is negative, no whole
+        number of steps, or, in continuous time, 0: then every rate is stable.
+
+    References
+    ----------
+    .. [1] Hayes, N. D. (1950). Roots of the transcendental equation associated with a
+       certain difference-differential equation. Journal of the London Mathematical
+       Society, 25, 226-232.
+    .. [2] Levin, S. A., & May, R. M. (1976). A note on difference-delay equations.
+       Theoretical Population Biology, 9, 178-187.
+
+    Examples
+    --------
+    Two neurons at 100 Hz have a mean square of 10000:
+
+    >>> round(1e4 * largest_stable_rate([100.0, 100.0], delay=1.0), 4)
+    1.5708
+    >>> round(1e4 * largest_stable_rate([100.0, 100.0], delay=0.0, dt=0.001), 4)
+    2000.0
+    """
+    if dt is None:
+        gain = math.pi / 2 / _positive("delay", delay)
+    else:
+        gain = 2 * math.sin(math.pi / (2 * (2 * _lag(delay, dt) + 1))) / dt
+    return gain / float(_mean_squares(activities).max())
+
+
+def largest_rate_without_overshoot(
+    activities: ArrayLike, delay: float, dt: float | None = None
+) -> float:
+    r"""Return the learning rate up to which PES does not overshoot for a late error.
+
+    .. math:: g \theta \le \frac{1}{e}, \qquad\text{in steps:}\quad
+       g \, dt \le \frac{m^m}{(m + 1)^{m + 1}}, \quad m = \theta / dt
+
+    g is the largest over the samples. Guaranteed is, for constant inputs whose error
+    stood still before learning began, that up to this rate the error of no sample
+    changes its sign, and that above it that of the sample with the largest
+    :math:`|a|^2` does. For inputs that change, see `largest_stable_rate`.
+
+    Parameters
+    ----------
+    activities, delay, dt
+        See `largest_stable_rate`.
+
+    Returns
+    -------
+    float
+        kappa, the ``learning_rate`` of `nengo.PES`.
+
+    Raises
+    ------
+    ValueError
+        See `largest_stable_rate`.
+
+    Examples
+    --------
+    >>> round(1e4 * largest_rate_without_overshoot([100.0, 100.0], delay=1.0), 4)
+    0.3679
+    """
+    if dt is None:
+        gain = 1 / math.e / _positive("delay", delay)
+    else:
+        # in this form no power of a large m overflows
+        m = _lag(delay, dt)
+        gain = (m / (m + 1)) ** m / (m + 1) / dt
+    return gain / float(_mean_squares(activities).max())
+
+
+def suggest_learning_rate(
+    activities: ArrayLike, time_constant: float, over: str = "mean"
+) -> float:
+    r"""Return the learning rate with which PES learns within a time constant.
+
+    .. math:: \kappa = \frac{n}{\tau \langle |a|^2 \rangle}
+
+    the mean over the samples, or the largest instead. Guaranteed is, for an error that
+    is not delayed and a :math:`\tau` of many simulator steps:
+
+    * As a constant input, a sample has an error that falls as :math:`e^{-gt}` with
+      :math:`g = |a|^2 / (\tau \langle |a|^2 \rangle)`: with "largest" none falls faster
+      than within :math:`\tau`; with "mean" those of more than the mean do.
+    * If the input runs through the samples much faster than it is learned, each
+      component of the error over the samples falls at its own rate, and the rates sum
+      up to :math:`1 / \tau` ("mean"; less for "largest"), as :math:`\langle |a|^2
+      \rangle` is the trace of the activities' correlation matrix. So none falls
+      faster than within :math:`\tau`, and fine detail takes far longer.
+
+    Parameters
+    ----------
+    activities : array_like (n_neurons,) or (n_samples, n_neurons)
+        In hertz; see `activities_of`.
+    time_constant : float
+        tau in seconds.
+    over : {"mean", "largest"}
+        Which :math:`|a|^2` has this time constant.
+
+    Returns
+    -------
+    float
+        kappa, the ``learning_rate`` of `nengo.PES`. Where the error comes late, take
+        the smaller one of this and `largest_rate_without_overshoot`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as it is said above, or all activities are 0.
+
+    Examples
+    --------
+    >>> samples = [[100.0, 100.0], [100.0, 0.0]]
+    >>> round(1e4 * suggest_learning_rate(samples, time_constant=0.1), 4)
+    13.3333
+    >>> round(1e4 * suggest_learning_rate(samples, 0.1, over="largest"), 4)
+    10.0
+    """
+    if over not in ("mean", "largest"):
+        raise ValueError(f"over is {over!r}: give 'mean' or 'largest'")
+    squares = _mean_squares(activities)
+    square = float(squares.mean() if over == "mean" else squares.max())
+    return 1.0 / (_positive("time_constant", time_constant) * square)
+
+
+def activities_of(sim: Any, ensemble: Any) -> FloatArray:
+    """Return the rates of a built ensemble at its evaluation points.
+
+    Parameters
+    ----------
+    sim : nengo.Simulator
+        In which the ensemble has been built.
+    ensemble : nengo.Ensemble
+        Not of `nengo.Direct`.
+
+    Returns
+    -------
+    ndarray (n_samples, n_neurons)
+        Hertz; for spiking neurons, the rates at constant input.
+
+    Raises
+    ------
+    ValueError
+        If the ensemble computes directly, and has no activities.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network(seed=1) as network:
+    ...     ensemble = nengo.Ensemble(50, dimensions=1)
+    >>> with nengo.Simulator(network, progress_bar=False) as sim:
+    ...     activities = activities_of(sim, ensemble)
+    >>> activities.shape
+    (750, 50)
+    """
+    from nengo import Direct
+    from nengo.builder.ensemble import get_activities
+
+    if isinstance(ensemble.neuron_type, Direct):
+        raise ValueError(f"{ensemble} has no activities; give it another neuron_type")
+    built = sim.data[ensemble]
+    return np.asarray(get_activities(built, ensemble, built.eval_points))
+
+
+def _mean_squares(activities: ArrayLike) -> FloatArray:
+    """Return |a|^2 / n of every sample."""
+    a = np.atleast_2d(np.asarray(activities, dtype=float))
+    if a.ndim != 2 or not np.isfinite(a).all() or not a.any():
+        raise ValueError(
+            f"the activities (shape {np.shape(activities)}) must be finite rates, "
+            "(n_neurons,) or (n_samples, n_neurons), and not all 0; take them from "
+            "activities_of(sim, ensemble)"
+        )
+    return np.asarray(np.mean(a * a, axis=1))
+
+
+def _positive(name: str, seconds: float) -> float:
+    if not 0.0 < seconds < math.inf:
+        raise ValueError(f"{name} is {seconds!r}: give seconds above 0")
+    return float(seconds)
+
+
+def _lag(delay: float, dt: float) -> int:
+    """Return the delay in steps."""
+    steps = delay / _positive("dt", dt)
+    if not (0.0 <= steps < math.inf and abs(steps - round(steps)) < 1e-6):
+        raise ValueError(
+            f"delay is {delay!r} s: give a whole number of steps of {dt!r} s, 0 or more"
+        )
+    return round(steps)

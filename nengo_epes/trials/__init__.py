@@ -1,0 +1,1 @@
+"""Whole experiments: parameters and a seed in, numbers out."""

@@ -1,0 +1,211 @@
+"""The arithmetic of the learning rules, on plain arrays.
+
+No Nengo here: an operator only reads its arrays and calls these functions. Shapes
+are those of a connection's weights, ``(rows, n_pre)``. Functions that write take
+the array to be written first, or as ``out``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating]
+
+
+def trace_decay(tau: float, dt: float) -> float:
+    """Return the factor by which a trace decays in one step, exp(-dt / tau).
+
+    Parameters
+    ----------
+    tau : float
+        Time constant in seconds.
+    dt : float
+        Step in seconds.
+
+    Examples
+    --------
+    >>> round(trace_decay(tau=0.1, dt=0.001), 6)
+    0.99005
+    """
+    return math.exp(-dt / tau)
+
+
+def accumulate(
+    trace: FloatArray,
+    decay: float,
+    eligibility: FloatArray,
+    activities: FloatArray,
+    scratch: FloatArray,
+) -> None:
+    r"""Advance an eligibility trace by one step, in place.
+
+    .. math:: e_{ij} \leftarrow \rho\, e_{ij} + (1 - \rho)\, c_i a_j
+
+    with the decay :math:`\rho`, the characteristic eligibility :math:`c` and the
+    presynaptic activities :math:`a`. The gain for constant input is 1, whatever the
+    decay: it is `nengo.Lowpass` on every weight.
+
+    Parameters
+    ----------
+    trace : (rows, n_pre) array
+        Advanced in place.
+    decay : float
+        Between 0 (no memory) and 1, from `trace_decay`.
+    eligibility : (rows,) array
+        Characteristic eligibility of every row.
+    activities : (n_pre,) array
+        Presynaptic activities in hertz.
+    scratch : (rows, n_pre) array
+        Overwritten.
+
+    Examples
+    --------
+    >>> e = np.array([[8.0]])
+    >>> accumulate(e, 0.5, np.array([2.0]), np.array([3.0]), np.empty((1, 1)))
+    >>> e
+    array([[7.]])
+    """
+    np.multiply.outer((1.0 - decay) * eligibility, activities, out=scratch)
+    trace *= decay
+    trace += scratch
+
+
+def replace(
+    trace: FloatArray,
+    decay: float,
+    eligibility: FloatArray,
+    activities: FloatArray,
+    scratch: FloatArray,
+) -> None:
+    r"""Advance a replacing trace by one step, in place.
+
+    .. math:: e_{ij} \leftarrow \max(\rho\, e_{ij},\; c_i a_j)
+
+    It never exceeds the largest contribution, however often a feature returns. Defined
+    for contributions that are not negative.
+
+    Parameters
+    ----------
+    trace, decay, eligibility, activities, scratch
+        As in `accumulate`.
+
+    References
+    ----------
+    Singh, S. P., & Sutton, R. S. (1996). Reinforcement learning with replacing
+    eligibility traces. Machine Learning, 22, 123-158.
+
+    Examples
+    --------
+    >>> e = np.array([[8.0, 4.0]])
+    >>> replace(e, 0.5, np.array([1.0]), np.array([3.0, 3.0]), np.empty((1, 2)))
+    >>> e
+    array([[4., 3.]])
+    """
+    np.multiply.outer(eligibility, activities, out=scratch)
+    trace *= decay
+    np.maximum(trace, scratch, out=trace)
+
+
+def dutch(
+    trace: FloatArray, decay: float, rate: float, contribution: FloatArray
+) -> None:
+    r"""Advance a dutch trace by one visit, in place.
+
+    .. math:: e_i \leftarrow \rho\, e_i + (1 - \alpha \rho\, e_i \cdot x_i)\, x_i
+
+    for every row i with its contribution :math:`x_i = c_i a`: the trace of true online
+    TD(lambda). It stays bounded where :math:`\alpha\,|x|^2 \le 1`.
+
+    Parameters
+    ----------
+    trace : (rows, n_pre) array
+        Advanced in place.
+    decay : float
+        rho, gamma times lambda of a visit.
+    rate : float
+        alpha, the step size of a visit.
+    contribution : (rows, n_pre) array
+        x.
+
+    References
+    ----------
+    van Seijen, H., et al. (2016). True online temporal-difference learning. Journal of
+    Machine Learning Research, 17(145), 1-40.
+
+    Examples
+    --------
+    >>> e = np.array([[1.0, 2.0]])
+    >>> dutch(e, decay=0.5, rate=0.1, contribution=np.array([[2.0, 0.0]]))
+    >>> e
+    array([[2.3, 1. ]])
+    """
+    overlap = (trace * contribution).sum(axis=1, keepdims=True)
+    trace *= decay
+    trace += (1.0 - rate * decay * overlap) * contribution
+
+
+def weight_change(trace: FloatArray, step: float, out: FloatArray) -> None:
+    r"""Write what one step of a TD error makes of the weights.
+
+    .. math:: \Delta w_{ij} = \frac{\kappa\,dt}{n}\,\delta\,e_{ij}
+
+    with the learning rate :math:`\kappa` per second, the number of presynaptic
+    neurons :math:`n`, and the TD error :math:`\delta`; ascent, so that what a
+    positive TD error meets is done more.
+
+    Parameters
+    ----------
+    trace : (rows, n_pre) array
+        Eligibility trace.
+    step : float
+        The product of all scalars: learning rate times dt over n, times TD error.
+    out : (rows, n_pre) array
+        Where the change is written.
+
+    Examples
+    --------
+    >>> dw = np.empty((1, 2))
+    >>> weight_change(np.array([[10.0, 20.0]]), step=0.5, out=dw)
+    >>> dw
+    array([[ 5., 10.]])
+    """
+    np.multiply(trace, step, out=out)
+
+
+def limit_change(
+    change: FloatArray,
+    weights: FloatArray,
+    bounds: tuple[float, float] | None,
+    shrinkage: float,
+) -> None:
+    r"""Let weights decay and keep them within bounds, by their change, in place.
+
+    .. math:: \Delta w \leftarrow \mathrm{clip}(w + \Delta w - \eta w) - w
+
+    Parameters
+    ----------
+    change : (rows, n_pre) array
+        What would be added to the weights; replaced by what may be.
+    weights : (rows, n_pre) array
+        The weights.
+    bounds : (float, float) or None
+        The lowest and the highest weight.
+    shrinkage : float
+        eta, the part of every weight that is lost in this step.
+
+    Examples
+    --------
+    >>> dw = np.array([[1.0, 0.0]])
+    >>> limit_change(dw, np.array([[0.5, 2.0]]), bounds=(0.0, 1.0), shrinkage=0.5)
+    >>> dw
+    array([[ 0.5, -1. ]])
+    """
+    if shrinkage:
+        change -= shrinkage * weights
+    if bounds is not None:
+        change += weights
+        np.clip(change, *bounds, out=change)
+        change -= weights
