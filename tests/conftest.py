@@ -1,0 +1,13 @@
+"""What all tests share."""
+
+import nengo
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def quiet_nengo():
+    """No progress bar and no decoder cache, so that no test sees another's work."""
+    nengo.rc["progress"]["progress_bar"] = "False"
+    nengo.rc["decoder_cache"]["enabled"] = "False"
+    yield
+    nengo.rc.reload_rc([])

@@ -1,0 +1,111 @@
+"""The documentation: its code runs, and it names what there is."""
+
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from numpydoc.docscrape import ClassDoc, FunctionDoc
+
+import nengo_epes
+
+ROOT = Path(__file__).parents[1]
+MODULES = (
+    "nengo_epes",
+    "nengo_epes.synapses",
+    "nengo_epes.learning_rules",
+    "nengo_epes.updates",
+    "nengo_epes.trials.delayed_error",
+)
+FENCE = re.compile(
+    r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+def code_blocks(page):
+    """Return the line numbers and texts of the Python blocks of a page."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        # a cell of a notebook in Markdown begins with its settings
+        (
+            text[: block.start("code")].count("\n"),
+            re.sub(r"\A---\n.*?^---$", _blank, block["code"], flags=re.M | re.S),
+        )
+        for block in FENCE.finditer(text)
+        if re.match(r"python\b|\{code-cell\}", block["kind"])
+    ]
+
+
+def _blank(match):
+    # as many lines as there were, so that line numbers in tracebacks are right
+    return "\n" * match[0].count("\n")
+
+
+def pages():
+    """Return the pages with code; those that the docs build executes are slow."""
+    found = []
+    for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]:
+        if page.exists() and code_blocks(page):
+            slow = "{code-cell}" in page.read_text(encoding="utf-8")
+            marks = [pytest.mark.slow] if slow else []
+            found.append(pytest.param(page, id=page.name, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize("page", pages())
+def test_code_runs(page, tmp_path, monkeypatch):
+    """Every block of Python on a page runs, after those above it on the page."""
+    mpl.use("agg")
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for line, code in code_blocks(page):
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+
+
+def test_reference_is_complete():
+    """Every public name has its entry in the reference."""
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    entries = set(re.findall(r"^\.\. [\w:]+:: (nengo_epes[\w.]*)$", text, re.MULTILINE))
+    missing = {f"nengo_epes.{name}" for name in nengo_epes.__all__} - entries
+    assert not missing
+
+
+def public_objects():
+    """Return the public classes and functions of the package, each once."""
+    found = {}
+    modules = [import_module(name) for name in MODULES]
+    # a module that is itself a public name has public names of its own
+    modules += [x for x in vars(nengo_epes).values() if _is_public_module(x)]
+    for module in modules:
+        names = getattr(module, "__all__", None)
+        for name, thing in vars(module).items():
+            defined_here = getattr(thing, "__module__", None) == module.__name__
+            public = name in names if names else defined_here and name[0] != "_"
+            if public and (inspect.isclass(thing) or inspect.isfunction(thing)):
+                found[f"{thing.__module__}.{name}"] = thing
+    return [pytest.param(thing, id=name) for name, thing in sorted(found.items())]
+
+
+def _is_public_module(thing):
+    return inspect.ismodule(thing) and any(
+        getattr(nengo_epes, name) is thing for name in nengo_epes.__all__
+    )
+
+
+@pytest.mark.parametrize("thing", public_objects())
+def test_parameters_are_documented(thing):
+    """The documented parameters are those of the signature, each once."""
+    parse = ClassDoc if inspect.isclass(thing) else FunctionDoc
+    documented = [
+        name.strip()
+        for parameter in parse(thing)["Parameters"]
+        for name in parameter.name.split(",")  # like ones may share a line
+    ]
+    taken = [
+        parameter.name
+        for parameter in inspect.signature(thing).parameters.values()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    assert sorted(n for n in documented if not n.startswith("**")) == sorted(taken)

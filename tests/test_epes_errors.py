@@ -1,0 +1,236 @@
+"""What is wrong with an EPES connection gets told, by name, value and way out."""
+
+import nengo
+import numpy as np
+import pytest
+from harness import connect, drive
+from nengo.exceptions import (
+    BuildError,
+    NengoWarning,
+    SimulationError,
+    ValidationError,
+)
+
+from nengo_epes import EPES, z
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": -1}, "learning_rate"),
+        ({"size_eligibility": 0}, "size_eligibility"),
+        ({"size_eligibility": "all"}, "size_eligibility"),
+        ({"trace_synapse": "slow"}, "trace_synapse.*Synapse"),
+        ({"pre_synapse": "fast"}, "pre_synapse.*Synapse"),
+        ({"feedback": "random"}, r"feedback.*'encoders'\).*got 'random'"),
+        ({"trace_type": "fading"}, "trace_type"),
+        ({"weight_bounds": (1, 0)}, "weight_bounds.*low below high"),
+        ({"weight_decay": -1}, "weight_decay"),
+        ({"controls": ("freeze",)}, r"controls.*'hold', 'reset'.*'freeze'"),
+        ({"controls": ("hold", "hold")}, "each once"),
+        ({"controls": 3}, "controls"),
+    ],
+)
+def test_bad_parameters(options, message):
+    """A bad parameter is refused when it is given."""
+    with pytest.raises(ValidationError, match=message):
+        EPES(**options)
+
+
+def test_inputs_that_were_not_asked_for():
+    """The slices follow the controls; one that was not asked for says how to ask."""
+    rule = EPES(size_eligibility=3, controls=("reset", "hold"))
+    parts = [rule.td_error, rule.eligibility, rule.reset, rule.hold]
+    assert [list(range(9))[part] for part in parts] == [[0], [1, 2, 3], [4], [5]]
+    assert rule.size_in == 6
+    assert EPES().size_in == 2
+    with pytest.raises(AttributeError, match=r"controls=\('hold',\)"):
+        _ = EPES().hold
+
+
+def build(kind, rule, **inputs):
+    with nengo.Network(seed=0) as net:
+        conn = connect(kind, rule, 0, nengo.LIF())
+        drive(conn, **(inputs or {"td_error": 1.0, "eligibility": np.ones(1)}))
+    with nengo.Simulator(net) as sim:
+        return sim
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "message"),
+    [
+        ("node", EPES(size_eligibility=3), "size_eligibility=3.*2 for feedback='rows'"),
+        (
+            "neurons",
+            EPES(size_eligibility=5),
+            "size_eligibility=5.*17 for feedback='rows', 2 for feedback='encoders'",
+        ),
+        ("neurons", EPES(feedback="rows"), "size_eligibility=1 with feedback='rows'"),
+        (
+            "node",
+            EPES(size_eligibility=2, feedback="broadcast"),
+            "with feedback='broadcast'",
+        ),
+        ("node", EPES(size_eligibility=2, feedback="encoders"), "weights=True"),
+        ("node", EPES(trace_synapse=0.0005), r"tau=0\.0005.*dt=0\.001.*None"),
+        ("node", EPES(trace_synapse=0), "trace_synapse=None"),
+        ("node", EPES(trace_synapse=nengo.Alpha(0.0001)), "Node.*tau=0.0001"),
+    ],
+)
+def test_what_does_not_fit(kind, rule, message):
+    """What does not fit the connection is refused when the model is built, with the
+    connection's name."""
+    inputs = {"td_error": 1.0, "eligibility": np.ones(rule.size_eligibility)}
+    with pytest.raises(BuildError, match="Connection from.*" + message):
+        build(kind, rule, **inputs)
+
+
+def on_connection(pre, post, rule=None, **options):
+    rule = EPES() if rule is None else rule
+    conn = nengo.Connection(pre, post, learning_rule_type=rule, **options)
+    drive(conn, td_error=1.0, eligibility=np.ones(rule.size_eligibility))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda a, b: on_connection(
+                a.neurons, b.neurons[[0, 4, 2]], transform=np.zeros((3, 20))
+            ),
+            BuildError,
+            "Connection from.*advanced indexing.*start:stop:step",
+        ),
+        (
+            lambda a, b: on_connection(a.neurons, b.neurons, transform=0.5),
+            BuildError,
+            r"Connection from.*np.zeros\(\(20, 20\)\)",
+        ),
+        (
+            lambda a, b: on_connection(
+                a.neurons, b.neurons, transform=nengo.Sparse((20, 20), [(0, 0)])
+            ),
+            NotImplementedError,
+            "Sparse",
+        ),
+        (
+            lambda a, b: on_connection(nengo.Node([0, 0]), b),
+            ValidationError,
+            "'pre' must be",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*sparse:UserWarning")
+def test_connections_that_cannot_learn(make, error, message):
+    """What EPES and Nengo cannot learn on is refused, not silently wrong."""
+    with nengo.Network() as net:
+        a, b = nengo.Ensemble(20, 2), nengo.Ensemble(20, 2)
+        with pytest.raises(error, match=message):
+            make(a, b)
+            nengo.Simulator(net)
+
+
+def test_wrong_dimensions_on_the_port():
+    """Nengo refuses a connection that is not as wide as the port."""
+    with nengo.Network():
+        a = nengo.Ensemble(20, 2)
+        conn = nengo.Connection(a, nengo.Node(size_in=2), learning_rule_type=EPES())
+        with pytest.raises(ValidationError, match="not equal"):
+            nengo.Connection(nengo.Node(np.zeros(3)), conn.learning_rule)
+
+
+@pytest.mark.parametrize("missing", ["td_error", "eligibility"])
+def test_half_of_the_port_connected(missing):
+    """A rule without TD error, or without eligibility, never learns and says so."""
+    inputs = {"td_error": 1.0, "eligibility": 1.0}
+    del inputs[missing]
+    name = missing.replace("td_error", "TD error")
+    with pytest.warns(NengoWarning, match=f"nothing is connected to its {name};"):
+        build("node", EPES(), **inputs)
+
+
+def test_parts_of_the_port_in_a_subnetwork():
+    """Connections to the port are found wherever in the network they were made."""
+    with nengo.Network(seed=0) as net:
+        with nengo.Network():
+            conn = connect("node", EPES(size_eligibility=2), 0, nengo.LIF())
+        whole = nengo.Node([1.0, 2.0, 3.0])
+        nengo.Connection(whole, conn.learning_rule)
+    with nengo.Simulator(net):  # warnings are errors
+        pass
+
+
+class Broken(nengo.Process):
+    """Puts out a value at one step; a Node's function would be checked by Nengo."""
+
+    def __init__(self, value, size):
+        self.value = value
+        super().__init__(default_size_in=0, default_size_out=size)
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        """Make the function of one step."""
+
+        def step(t):
+            return np.full(shape_out, self.value if t > 0.0045 else 1.0)
+
+        return step
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", ["td_error", "eligibility"])
+@pytest.mark.parametrize("optimize", [True, False])
+def test_port_not_finite(part, value, optimize):
+    """A TD error or eligibility that is not finite stops the simulation before the
+    weights are touched, and the message names rule, input, value and time."""
+    inputs = {"td_error": Broken(1.0, 1), "eligibility": Broken(1.0, 2)}
+    inputs[part] = Broken(value, 1 if part == "td_error" else 2)
+    with nengo.Network(seed=0) as net:
+        conn = connect("node", EPES(size_eligibility=2), 0, nengo.LIF())
+        drive(conn, **inputs)
+    index = 0 if part == "td_error" else 1
+    message = rf"modifying.*EPES.*port\[{index}\] is {value} at t=0\.005 s"
+    with nengo.Simulator(net, optimize=optimize) as sim:
+        sim.run_steps(4)
+        with pytest.raises(SimulationError, match=message):
+            sim.run_steps(4)
+        weights = sim.signals[sim.model.sig[conn]["weights"]]
+        assert np.all(np.isfinite(weights))
+
+
+def test_activities_not_finite():
+    """Activities that are not finite stop the simulation, too."""
+
+    class Runaway(nengo.RectifiedLinear):
+        def step(self, dt, J, output):
+            output[...] = np.nan
+
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Ensemble(10, 1, neuron_type=Runaway())
+        post = nengo.Node(size_in=1)
+        conn = nengo.Connection(
+            pre.neurons,
+            post,
+            transform=np.zeros((1, 10)),
+            learning_rule_type=EPES(pre_synapse=None),
+        )
+        drive(conn, td_error=1.0, eligibility=1.0)
+    with (
+        nengo.Simulator(net) as sim,
+        pytest.raises(SimulationError, match=r"activities\[0\] is nan"),
+    ):
+        sim.run_steps(2)
+
+
+def test_delays_of_the_port():
+    """A delayed TD error meets the trace of its arrival, to the step."""
+    with nengo.Network(seed=0) as net:
+        conn = connect("node", EPES(size_eligibility=2), 0, nengo.LIF())
+        rule = conn.learning_rule_type
+        pulse = nengo.Node(lambda t: float(round(t / 0.001) == 10))
+        nengo.Connection(pulse, conn.learning_rule[rule.td_error], synapse=z**-25)
+        drive(conn, eligibility=np.ones(2))
+        td = nengo.Probe(conn.learning_rule, "td_error")
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(50)
+    # step t is index t - 1: the pulse of step 10 arrives in step 35
+    assert np.flatnonzero(sim.data[td]).tolist() == [34]

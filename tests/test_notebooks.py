@@ -1,0 +1,36 @@
+"""The notebooks: kept without their output, and running to the end."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+
+
+@pytest.fixture(params=sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.name)
+def notebook(request):
+    """Each of the notebooks."""
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_there_are_notebooks():
+    """The folder is where these tests look for it."""
+    assert list(FOLDER.glob("*.ipynb"))
+
+
+def test_is_clean(notebook):
+    """A notebook is valid, and holds neither outputs nor execution counts."""
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+@pytest.mark.slow
+def test_runs(notebook):
+    """A notebook runs to its end, beside its own nengorc."""
+    resources = {"metadata": {"path": str(FOLDER)}}
+    NotebookClient(notebook, timeout=600, resources=resources).execute()
