@@ -1,0 +1,48 @@
+"""Settings of the documentation; build with ``sphinx-build -W docs docs/_build``."""
+
+import os
+from importlib.metadata import version as installed_version
+
+project = "nengo_epes"
+author = "The nengo_epes developers"
+copyright = author
+release = version = installed_version("nengo-epes")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_nb",
+]
+# jupyter_execute: what a build into docs/_build leaves beside it
+exclude_patterns = ["_build", "jupyter_execute", "**/.ipynb_checkpoints"]
+html_theme = "furo"
+html_title = f"nengo_epes {release}"
+
+# `name` in a docstring is a link where the documentation has that name
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings say the types
+# parameters are told in the docstring of the class, members where api.md lists them
+numpydoc_show_class_members = False
+# the references of a module's docstring need no marks in its text
+suppress_warnings = ["ref.citation"]
+
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+myst_heading_anchors = 3
+
+# notebooks are kept without their output, and run anew for every build
+nb_execution_mode = "force"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+# links into other projects need a network: only where it is asked for
+if os.environ.get("NENGO_EPES_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy", None),
+        "nengo": ("https://www.nengo.ai/nengo", None),
+    }
