@@ -10,13 +10,15 @@ from collections import namedtuple
 
 from nengo.builder import Builder
 from nengo.builder.operator import Operator
-from nengo.exceptions import BuildError, SimulationError
+from nengo.exceptions import BuildError
 from nengo.learning_rules import LearningRuleType
 from nengo.params import Default, EnumParam, IntParam, NumberParam
 from nengo.synapses import Lowpass, SynapseParam
 
-from nengo_epes import updates
+from nengo_epes.learning_rules.choice import choose_form
 from nengo_epes.learning_rules.feedback import build_feedback
+from nengo_epes.learning_rules.forms import Factored
+from nengo_epes.learning_rules.looking import watch
 from nengo_epes.learning_rules.params import (
     BoundsParam,
     ControlsParam,
@@ -29,15 +31,11 @@ from nengo_epes.learning_rules.post import build_post_derivative
 from nengo_epes.learning_rules.signals import (
     build_activities,
     build_port,
+    explain_overflow,
     learned_shape,
     make_finite_check,
 )
-from nengo_epes.learning_rules.traces import (
-    KINDS,
-    STEP_STATE,
-    build_trace,
-    make_trace_steps,
-)
+from nengo_epes.learning_rules.traces import KINDS, STEP_STATE, check_trace
 
 BuiltEPES = namedtuple("BuiltEPES", ["feedback"])
 BuiltEPES.__doc__ = """What is fixed when the rule is built: the matrix ``feedback``.
@@ -109,6 +107,11 @@ class EPES(LearningRuleType):
         (low, high), within which all weights are kept.
     weight_decay : float, optional
         Part of every weight that is lost, per second.
+    deferred_steps : int or None, optional
+        After how many steps a full trace and its weights are written; until then what
+        is added is kept as vectors, and the connection's output is corrected. It
+        changes the speed and nothing else. 1: everything is written in every step;
+        None: as it was measured to be quick.
     controls : tuple of str, optional
         Further inputs on the port, in this order: ``"hold"`` (above 0.5 it freezes
         the trace: no decay, no input) and ``"reset"`` (above 0.5 it empties the
@@ -190,6 +193,9 @@ class EPES(LearningRuleType):
         "weight_bounds", optional=True, readonly=True, default=None
     )
     weight_decay = NumberParam("weight_decay", low=0, readonly=True, default=0.0)
+    deferred_steps = IntParam(
+        "deferred_steps", low=1, optional=True, readonly=True, default=None
+    )
     controls = ControlsParam("controls", readonly=True, default=())
 
     def __init__(
@@ -204,6 +210,7 @@ class EPES(LearningRuleType):
         step=Default,
         weight_bounds=Default,
         weight_decay=Default,
+        deferred_steps=Default,
         controls=Default,
     ):
         self.size_eligibility = size_eligibility
@@ -219,6 +226,7 @@ class EPES(LearningRuleType):
         self.step = step
         self.weight_bounds = weight_bounds
         self.weight_decay = weight_decay
+        self.deferred_steps = deferred_steps
 
     @property
     def td_error(self):
@@ -257,11 +265,10 @@ class EPESSim(Operator):
     ----------
     reads : dict of str to Signal
         ``activities`` (n_pre,), ``port`` (size_in,), ``eligibility`` at the rows
-        (rows,), ``time`` (1,) and ``weights`` (rows, n_pre).
-    delta, trace : Signal
-        The change to be applied and the eligibility trace, both (rows, n_pre).
-    state : dict of str to Signal
-        What the trace remembers besides, see `build_trace`.
+        (rows,), ``contribution``, the eligibility that the form takes, and ``time``
+        (1,).
+    form : nengo_epes.learning_rules.forms.Form
+        Keeps weights and trace.
     rule_type : EPES
         The parameters.
     tag : str, optional
@@ -271,19 +278,20 @@ class EPESSim(Operator):
     -----
     1. sets ``[]``
     2. incs ``[]``
-    3. reads ``[activities, port, eligibility, time, weights]``
-    4. updates ``[delta, trace, *state]``
+    3. reads ``[activities, port, eligibility, contribution, time]``
+    4. updates the state of the form, and of the bounded step
     """
 
-    def __init__(self, reads, delta, trace, state, rule_type, tag=None):
+    def __init__(self, reads, form, rule_type, tag=None):
         super().__init__(tag=tag)
         self.rule_type = rule_type
-        self.state_names = tuple(state)
+        self.form = form
+        self.state_names = tuple(form.state)
         self.sets = []
         self.incs = []
-        names = ("activities", "port", "eligibility", "time", "weights")
+        names = ("activities", "port", "eligibility", "contribution", "time")
         self.reads = [reads[name] for name in names]
-        self.updates = [delta, trace, *state.values()]
+        self.updates = list(form.state.values())
 
     @property
     def _descstr(self):
@@ -292,51 +300,51 @@ class EPESSim(Operator):
     def make_step(self, signals, dt, rng):
         """Make the function of one step; it holds no state of its own."""
         # the optimizer replaces signals, so that they are looked up here and now
-        activities, port, eligibility, time, weights = (
+        activities, port, eligibility, contribution, time = (
             signals[sig] for sig in self.reads
         )
-        delta, trace, *state = (signals[sig] for sig in self.updates)
+        state = dict(zip(self.state_names, self.updates, strict=True))
+        arrays = {name: signals[sig] for name, sig in state.items()}
         rule = self.rule_type
         rate = rule.learning_rate / len(activities)
         hold = rule.hold.start if "hold" in rule.controls else None
         reset = rule.reset.start if "reset" in rule.controls else None
-        state = dict(zip(self.state_names, state, strict=True))
-        steps = make_trace_steps(rule, trace, state, delta, dt, rng, self.tag)
-        memory, decay = state.get(STEP_STATE), steps.decay
+        memory = arrays.pop(STEP_STATE, None)
+        steps = self.form.make_steps(arrays, rule, dt, rng, self.tag)
+        refresh = self._watch(signals, state, arrays, steps)
         check_finite = make_finite_check(
             self.tag, time, port=port, activities=activities
         )
-        limits = rule.weight_bounds, rule.weight_decay * dt
-        limited = limits != (None, 0.0)
 
         def step_epes():
-            try:
-                step_checked()
-            except FloatingPointError as error:
-                raise SimulationError(
-                    f"{self.tag}: {error} at t={time.item():g} s; a trace or change of "
-                    "the weights is too large for its precision. Look for a learning "
-                    "rate, an eligibility or a TD error that is too large"
-                ) from error
-
-        def step_checked():
             check_finite()
             advances = hold is None or port[hold] <= 0.5
             if reset is not None and port[reset] > 0.5:
                 advances = False
                 steps.clear()
             elif advances:
-                steps.advance(time.item(), eligibility, activities)
+                steps.advance(time.item(), contribution, activities)
             pulse = dt * port[0]
             if memory is None:
                 steps.change(rate * pulse)
             else:
-                now = eligibility, activities, decay if advances else 1.0
-                steps.change(rule.step(memory, rate, pulse, trace, *now))
-            if limited:
-                updates.limit_change(delta, weights, *limits)
+                now = eligibility, activities, steps.decay if advances else 1.0
+                steps.change(rule.step(memory, rate, pulse, steps.trace(), *now))
+            if refresh is not None:
+                refresh()
 
-        return step_epes
+        return explain_overflow(step_epes, self.tag, time)
+
+    def _watch(self, signals, state, arrays, steps):
+        """Have looks at weights, trace and change find them up to date.
+
+        Returns what must be called in every step where looks cannot be noticed.
+        """
+        refresh, forms = self.form.looks(arrays, steps)
+        refreshers = {} if refresh is None else {state["weights"]: refresh}
+        formed = {self.form.formed[name]: form for name, form in forms.items()}
+        watched = watch(signals, self, refreshers, formed)
+        return None if watched else refresh
 
 
 @Builder.register(EPES)
@@ -368,29 +376,27 @@ def build_epes(model, epes, rule):
             f"{conn}: weight_decay={epes.weight_decay:g} loses more than the whole "
             f"weight in a step of dt={model.dt:g} s; use at most {1 / model.dt:g}"
         )
-    shape = learned_shape(model, conn)
+    learned_shape(model, conn)  # refuses what is no matrix
+    check_trace(model, rule)
     inputs = {"TD error": epes.td_error, "eligibility": epes.eligibility}
     port = build_port(model, rule, inputs)
     activities = build_activities(model, conn, epes.pre_synapse)
-    spread, feedback = build_feedback(
-        model, conn, epes.feedback, port[epes.eligibility]
-    )
+    g = port[epes.eligibility]
+    spread, feedback = build_feedback(model, conn, epes.feedback, g)
     eligibility, psi = build_post_derivative(model, conn, epes.post_derivative, spread)
-    trace, state = build_trace(model, conn, epes, shape)
+    form = choose_form(model, rule, feedback)
     reads = {
         "activities": activities,
         "port": port,
         "eligibility": eligibility,
+        "contribution": g if isinstance(form, Factored) else eligibility,
         "time": model.time,
-        "weights": model.sig[conn]["weights"],
     }
-    delta = model.sig[rule]["delta"]
-    model.add_op(EPESSim(reads, delta, trace, state, epes, tag=str(rule)))
-    model.params[rule] = BuiltEPES(feedback)
+    model.add_op(EPESSim(reads, form, epes, tag=str(rule)))
+    model.params[rule] = BuiltEPES(None if feedback is None else feedback.initial_value)
     model.sig[rule]["error"] = port
     model.sig[rule]["td_error"] = port[epes.td_error]
     model.sig[rule]["characteristic_eligibility"] = eligibility
     model.sig[rule]["activities"] = activities
-    model.sig[rule]["eligibility_trace"] = trace
     if psi is not None:
         model.sig[rule]["post_derivative"] = psi

@@ -30,8 +30,8 @@ def build_feedback(model, conn, feedback, eligibility):
     -------
     spread : Signal
         Shape (rows,); g itself where there is one g for each row.
-    matrix : (rows, size_eligibility) array or None
-        B, None where g is taken as it is.
+    matrix : Signal or None
+        B, shape (rows, size_eligibility); None where g is taken as it is.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def build_feedback(model, conn, feedback, eligibility):
     spread = Signal(shape=(matrix.shape[0],), name=f"{conn}.eligibility")
     model.add_op(Reset(spread))
     model.add_op(DotInc(matrix, eligibility, spread, tag=f"{conn}.feedback"))
-    return spread, matrix.initial_value
+    return spread, matrix
 
 
 def _feedback_matrix(model, conn, feedback, size):

@@ -200,3 +200,35 @@ def make_finite_check(rule, time, **arrays):
         )
 
     return check_finite
+
+
+def explain_overflow(step, rule, time):
+    """Make a function of one step that says what it means that numbers overflow.
+
+    Parameters
+    ----------
+    step : callable
+        One step of an operator.
+    rule : str
+        The name of the rule, for the message.
+    time : (1,) array
+        Simulation time in seconds, for the message.
+
+    Returns
+    -------
+    callable
+        Raises `nengo.exceptions.SimulationError` where the step would raise a
+        FloatingPointError.
+    """
+
+    def explained():
+        try:
+            step()
+        except FloatingPointError as error:
+            raise SimulationError(
+                f"{rule}: {error} at t={time.item():g} s; a trace or change of "
+                "the weights is too large for its precision. Look for a learning "
+                "rate, an eligibility or a TD error that is too large"
+            ) from error
+
+    return explained

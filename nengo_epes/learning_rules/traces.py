@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
 
 import numpy as np
@@ -20,32 +21,26 @@ TraceSteps = namedtuple("TraceSteps", ["advance", "clear", "change", "decay"])
 TraceSteps.__doc__ = """What one step does with a trace, as functions.
 
 ``advance(t, eligibility, activities)`` takes the step's activities in, ``clear()``
-empties it, and ``change(step)`` writes what a TD error makes of the weights; ``step``
-is the product of learning rate, dt / n and TD error. ``decay`` is the part of the trace
-that a step leaves; None where it is not exponential.
+empties it, and ``change(step, out)`` writes what a TD error makes of the weights;
+``step`` is the product of learning rate, dt / n and TD error. ``decay`` is the part of
+the trace that a step leaves; None where it is not exponential.
 """
 
+# entries of a block that stays in a processor's cache
+BLOCK = 32_768
+# no trace may come so near to the smallest number that arithmetic gets slow
+MARGIN = 1e11
 
-def build_trace(model, conn, rule_type, shape):
-    """Make the signals of an eligibility trace.
+
+def check_trace(model, rule):
+    """Refuse what a trace cannot be.
 
     Parameters
     ----------
     model : nengo.builder.Model
         The model to build into.
-    conn : nengo.Connection
-        The connection that learns.
-    rule_type : EPES
-        Has ``trace_synapse`` and ``trace_type``.
-    shape : tuple
-        Shape (rows, n_pre) of the weights.
-
-    Returns
-    -------
-    trace : Signal
-        Shape (rows, n_pre).
-    state : dict of str to Signal
-        What is remembered besides.
+    rule : nengo.connection.LearningRule
+        Its type has ``trace_synapse``, ``trace_type`` and ``step``.
 
     Raises
     ------
@@ -53,6 +48,7 @@ def build_trace(model, conn, rule_type, shape):
         If the synapse has a time constant ``tau`` that is shorter than a step, or is
         not exponential where the kind of trace needs it to be.
     """
+    conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
     tau = getattr(synapse, "tau", None)
     if tau is not None and tau < model.dt:
@@ -61,18 +57,13 @@ def build_trace(model, conn, rule_type, shape):
             f"simulator's step dt={model.dt:g} s; use trace_synapse=None for no "
             "memory, or a longer tau"
         )
-    if kind != "accumulating" and not _is_exponential(synapse):
+    if kind != "accumulating" and not is_exponential(synapse):
         raise BuildError(
             f"{conn}: a {kind} trace decays exponentially, but trace_synapse is "
             f"{synapse}; use nengo.Lowpass(tau), or trace_type='accumulating'"
         )
     if rule_type.step is not None:
         _check_step(conn, rule_type)
-    trace = Signal(shape=shape, name=f"{conn}.eligibility_trace")
-    state = _trace_state(rule_type, trace, model.dt)
-    if rule_type.step is not None:
-        state[STEP_STATE] = rule_type.step.initial_state()
-    return trace, {name: _signal(value, name) for name, value in state.items()}
 
 
 def _check_step(conn, rule_type):
@@ -82,15 +73,41 @@ def _check_step(conn, rule_type):
             f"bounded by step={rule_type.step}; use step=None, or another trace_type"
         )
     synapse = rule_type.trace_synapse
-    if synapse is not None and not _is_exponential(synapse):
+    if synapse is not None and not is_exponential(synapse):
         raise BuildError(
             f"{conn}: step={rule_type.step} needs a trace that decays exponentially, "
             f"but trace_synapse is {synapse}; use nengo.Lowpass(tau) or None"
         )
 
 
-def _signal(value, name):
-    # floats in the precision of the simulation, counters as they are
+def build_trace(rule_type, shape, dt, label):
+    """Make the signals of an eligibility trace.
+
+    Parameters
+    ----------
+    rule_type : EPES
+        Has ``trace_synapse`` and ``trace_type``.
+    shape : tuple
+        Shape (rows, n_pre) of the trace.
+    dt : float
+        The step in seconds.
+    label : str
+        The beginning of the signals' names.
+
+    Returns
+    -------
+    trace : Signal
+        Shape (rows, n_pre).
+    state : dict of str to Signal
+        What is remembered besides.
+    """
+    trace = Signal(shape=shape, name=f"{label}.eligibility_trace")
+    state = _trace_state(rule_type, trace, dt)
+    return trace, {name: as_signal(value, name) for name, value in state.items()}
+
+
+def as_signal(value, name):
+    """Make a signal of an array: floats in the simulation's precision, counters not."""
     is_float = value.dtype.kind == "f"
     return Signal(value.astype(rc.float_dtype) if is_float else value, name=name)
 
@@ -102,12 +119,39 @@ def _trace_state(rule_type, trace, dt):
     if kind == "dutch":
         shapes = {"contribution": shape, "last_change": shape, "surprise": shape[:1]}
         return {name: np.zeros(s) for name, s in shapes.items()}
-    if _is_exponential(synapse) or synapse is None:
+    if is_exponential(synapse) or synapse is None:
         return {}
     return synapse.make_state(_flat(trace), _flat(trace), dt, dtype=trace.dtype)
 
 
-def make_trace_steps(rule_type, trace, state, delta, dt, rng, tag):
+def blocks(*matrices):
+    """Cut matrices of equally many rows into blocks that fit a cache.
+
+    Parameters
+    ----------
+    *matrices : (rows, any) arrays
+        The first has the width that counts.
+
+    Returns
+    -------
+    list of tuple
+        ``((block, ...), scratch)``: a view of each matrix, and an array in the shape
+        of the first one's block, shared by all blocks.
+    """
+    rows, columns = matrices[0].shape
+    height = max(1, min(rows, BLOCK // columns))
+    scratch = np.empty((height, columns), matrices[0].dtype)
+    starts = range(0, rows, height)
+    return [
+        (
+            tuple(matrix[start : start + height] for matrix in matrices),
+            scratch[: min(height, rows - start)],
+        )
+        for start in starts
+    ]
+
+
+def make_trace_steps(rule_type, trace, state, dt, rng, tag):
     """Make the functions that advance, empty and use a trace, in place.
 
     Parameters
@@ -118,8 +162,6 @@ def make_trace_steps(rule_type, trace, state, delta, dt, rng, tag):
         The trace.
     state : dict of str to array
         What is remembered besides.
-    delta : (rows, n_pre) array
-        Where the change of the weights is written; scratch before that.
     dt : float
         The step in seconds.
     rng : numpy.random.RandomState
@@ -135,39 +177,68 @@ def make_trace_steps(rule_type, trace, state, delta, dt, rng, tag):
     def clear():
         trace[...] = 0.0
 
-    def change(step):
-        updates.weight_change(trace, step, out=delta)
+    def change(step, out):
+        updates.weight_change(trace, step, out=out)
 
-    synapse, decay = rule_type.trace_synapse, None
+    synapse = rule_type.trace_synapse
     if synapse is None:
-        decay = 0.0
 
         def advance(t, eligibility, activities):
             np.multiply.outer(eligibility, activities, out=trace)
 
-    elif rule_type.trace_type == "dutch":
-        return _dutch_steps(rule_type, trace, state, delta, dt, tag)
-    elif rule_type.trace_type == "replacing":
-        decay = updates.trace_decay(synapse.tau, dt)
-
-        def advance(t, eligibility, activities):
-            if eligibility.min() < 0.0 or activities.min() < 0.0:
-                raise SimulationError(
-                    f"{tag}: a replacing trace is not defined for negative features or "
-                    f"eligibilities (got {min(eligibility.min(), activities.min()):g} "
-                    f"at t={t:g} s); use trace_type='accumulating'"
-                )
-            updates.replace(trace, decay, eligibility, activities, scratch=delta)
-
-    elif _is_exponential(synapse):
-        decay = updates.trace_decay(synapse.tau, dt)
-
-        def advance(t, eligibility, activities):
-            updates.accumulate(trace, decay, eligibility, activities, scratch=delta)
-
-    else:
+        return TraceSteps(advance, clear, change, 0.0)
+    if rule_type.trace_type == "dutch":
+        return _dutch_steps(rule_type, trace, state, dt, tag)
+    if not is_exponential(synapse):
         return _synapse_steps(synapse, trace, state, change, dt, rng)
+
+    decay = updates.trace_decay(synapse.tau, dt)
+    parts = [(rows, scratch) for (rows,), scratch in blocks(trace)]
+    height = len(parts[0][1])
+    replaces = rule_type.trace_type == "replacing"
+    take_in = updates.replace if replaces else updates.accumulate
+    forget = _make_forgetting(parts, decay, dt)
+
+    def advance(t, eligibility, activities):
+        if replaces:
+            _check_not_negative(tag, t, eligibility, activities)
+        start = 0
+        for rows, scratch in parts:
+            some = eligibility[start : start + height]
+            take_in(rows, decay, some, activities, scratch=scratch)
+            start += height
+        forget(t)
+
     return TraceSteps(advance, clear, change, decay)
+
+
+def _make_forgetting(parts, decay, dt):
+    """Make what sets a trace to 0 where it gets so small that arithmetic is slow.
+
+    It looks at the trace so seldom that it costs nothing, and often enough that what
+    was just large enough is still a normal number at the next look.
+    """
+    smallest = np.finfo(parts[0][0].dtype).tiny * MARGIN
+    period = math.log(MARGIN) / -math.log(decay) if decay < 1.0 else math.inf
+    period = max(1, int(min(period, 1000.0)))
+
+    def forget(t):
+        if round(t / dt) % period == 0:
+            for rows, scratch in parts:
+                np.abs(rows, out=scratch)
+                rows[scratch < smallest] = 0.0
+
+    return forget
+
+
+def _check_not_negative(tag, t, eligibility, activities):
+    lowest = min(eligibility.min(), activities.min())
+    if lowest < 0.0:
+        raise SimulationError(
+            f"{tag}: a replacing trace is not defined for negative features or "
+            f"eligibilities (got {lowest:g} at t={t:g} s); use "
+            "trace_type='accumulating'"
+        )
 
 
 def _synapse_steps(synapse, trace, state, change, dt, rng):
@@ -188,7 +259,7 @@ def _synapse_steps(synapse, trace, state, change, dt, rng):
     return TraceSteps(advance, clear, change, None)
 
 
-def _dutch_steps(rule_type, trace, state, delta, dt, tag):
+def _dutch_steps(rule_type, trace, state, dt, tag):
     decay = updates.trace_decay(rule_type.trace_synapse.tau, dt)
     rate = rule_type.learning_rate / trace.shape[1]
     contribution, last_change, surprise = (
@@ -215,11 +286,11 @@ def _dutch_steps(rule_type, trace, state, delta, dt, tag):
         last_change[...] = 0.0
         surprise[...] = 0.0
 
-    def change(step):
-        updates.weight_change(trace, step, out=delta)
+    def change(step, out):
+        updates.weight_change(trace, step, out=out)
         if step != 0.0:
-            delta[...] += rate * surprise[:, None] * (trace - contribution)
-            last_change[...] = delta
+            out += rate * surprise[:, None] * (trace - contribution)
+            last_change[...] = out
 
     return TraceSteps(advance, clear, change, decay)
 
@@ -229,6 +300,7 @@ def _flat(trace):
     return (trace.size,)
 
 
-def _is_exponential(synapse):
+def is_exponential(synapse):
+    """Whether a synapse decays by exp(-dt / tau) in a step, with a gain of 1."""
     # subclasses may do anything; other discretisations differ from exp(-dt / tau)
     return type(synapse) is Lowpass and synapse.analog and synapse.method == "zoh"

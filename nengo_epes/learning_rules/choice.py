@@ -1,0 +1,78 @@
+"""Which form keeps the weights and the trace of a rule."""
+
+from __future__ import annotations
+
+from nengo.utils.numpy import is_iterable
+
+from nengo_epes.learning_rules.deferred import Deferred
+from nengo_epes.learning_rules.forms import Direct, Factored, find_product
+from nengo_epes.learning_rules.looking import reads_every_step
+from nengo_epes.learning_rules.traces import STEP_STATE, as_signal, is_exponential
+
+# as measured by benchmarks/speed.py
+DEFERRED_STEPS = 64
+SMALL = 20_000
+
+
+def choose_form(model, rule, feedback):
+    """Build the form that is the quickest for a rule.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    rule : nengo.connection.LearningRule
+        An `EPES` rule on its connection.
+    feedback : Signal or None
+        B, see `build_feedback`.
+
+    Returns
+    -------
+    nengo_epes.learning_rules.forms.Form
+    """
+    rule_type = rule.learning_rule_type
+    if _can_wait(model, rule) and _is_thin(rule_type, feedback):
+        form = Factored(model, rule, feedback)
+    elif _can_wait(model, rule) and _can_be_deferred(rule_type):
+        form = Deferred(model, rule, rule_type.deferred_steps or DEFERRED_STEPS)
+    else:
+        form = Direct(model, rule, _keeps_delta(model, rule))
+    if rule_type.step is not None:
+        state = as_signal(rule_type.step.initial_state(), STEP_STATE)
+        form.state[STEP_STATE] = state
+    return form
+
+
+def _can_wait(model, rule):
+    """Whether nobody needs the weights or the trace in every step."""
+    conn, rule_type = rule.connection, rule.learning_rule_type
+    n_weights = model.sig[conn]["weights"].size
+    return (
+        rule_type.deferred_steps != 1
+        and (n_weights >= SMALL or rule_type.deferred_steps is not None)
+        and rule_type.trace_type == "accumulating"
+        and rule_type.weight_bounds is None
+        and rule_type.weight_decay == 0.0
+        and not is_iterable(conn.learning_rule_type)
+        and find_product(model, conn) is not None
+        and not reads_every_step(model, conn, ("weights",))
+        and not reads_every_step(model, rule, ("eligibility_trace", "delta"))
+    )
+
+
+def _is_thin(rule_type, feedback):
+    """Whether few eligibilities reach many rows."""
+    if feedback is None or rule_type.post_derivative is not None:
+        return False
+    rows, size = feedback.shape
+    return 2 * size <= rows
+
+
+def _can_be_deferred(rule_type):
+    synapse = rule_type.trace_synapse
+    return rule_type.step is None and (synapse is None or is_exponential(synapse))
+
+
+def _keeps_delta(model, rule):
+    dutch = rule.learning_rule_type.trace_type == "dutch"
+    return dutch or reads_every_step(model, rule, ("delta",))

@@ -1,0 +1,310 @@
+"""How weights and trace are kept: as cheaply as what is learned allows.
+
+A form decides which arrays there are, and what a step does to them. None changes what
+is learned, and whoever looks at weights, trace or change finds them up to date:
+
+* `Direct`: weights and trace are written in every step;
+* `Factored`: few eligibilities reach many rows through a fixed matrix, and there is
+  one trace for each of them;
+* `nengo_epes.learning_rules.deferred.Deferred`: what the last steps add is kept as
+  vectors, and a matrix is written only now and then.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+from nengo.builder.operator import Copy, DotInc, Operator
+from nengo.builder.signal import Signal
+
+from nengo_epes import updates
+from nengo_epes.learning_rules.signals import explain_overflow
+from nengo_epes.learning_rules.traces import blocks, build_trace, make_trace_steps
+
+FOREIGN = "of the trace's synapse"
+
+FormSteps = namedtuple("FormSteps", ["advance", "clear", "change", "decay", "trace"])
+FormSteps.__doc__ = """What one step does, as functions.
+
+``advance(t, eligibility, activities)`` takes the step's activities into the trace,
+``clear()`` empties it, ``change(step)`` has the weights changed by step times trace
+before the next step, and ``trace()`` returns the trace, (rows, n_pre). ``decay`` is the
+part of the trace that a step leaves; None where it is not exponential.
+"""
+
+
+class Form:
+    """What is common to all forms.
+
+    Parameters
+    ----------
+    state : dict of str to Signal
+        What the rule's operator updates, by name.
+    formed : dict of str to Signal
+        ``"trace"`` and ``"delta"``, those of them that have no array of their own.
+    """
+
+    def __init__(self, state, formed):
+        self.state = state
+        self.formed = formed
+
+    def make_steps(self, arrays, rule_type, dt, rng, tag):
+        """Make the functions of a step; arrays are those of ``state``, by name."""
+        raise NotImplementedError
+
+    def looks(self, arrays, steps):
+        """Return what brings weights up to date, and what forms trace and delta."""
+        raise NotImplementedError
+
+
+class Direct(Form):
+    """Weights and trace are written in every step.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    rule : nengo.connection.LearningRule
+        The rule on its connection.
+    keeps_delta : bool
+        Whether the change is written to an array of its own in every step.
+    """
+
+    def __init__(self, model, rule, keeps_delta):
+        conn, rule_type = rule.connection, rule.learning_rule_type
+        delta = model.sig[rule]["delta"]
+        trace, state = build_trace(rule_type, delta.shape, model.dt, str(conn))
+        state = {"trace": trace, **_as_foreign(state)}
+        if keeps_delta:
+            super().__init__({"delta": delta, **state}, {})
+        else:
+            step = Signal(shape=(1,), name=f"{conn}.step")
+            super().__init__({"step": step, **state}, {"delta": delta})
+            replace_copy(model, delta)
+            weights = model.sig[conn]["weights"]
+            reads = trace, step, model.time
+            model.add_op(ApplyChange(weights, reads, rule_type, tag=str(rule)))
+        model.sig[rule]["eligibility_trace"] = trace
+
+    def make_steps(self, arrays, rule_type, dt, rng, tag):
+        """Make the functions of a step."""
+        trace = arrays["trace"]
+        delta, step = arrays.get("delta"), arrays.get("step")
+        steps = make_trace_steps(rule_type, trace, _foreign(arrays), dt, rng, tag)
+
+        def change(value):
+            step[0] = value
+
+        def change_with_delta(value):
+            steps.change(value, delta)
+
+        change = change if delta is None else change_with_delta
+        return FormSteps(steps.advance, steps.clear, change, steps.decay, lambda: trace)
+
+    def looks(self, arrays, steps):
+        """Return nothing to bring up to date; the change is formed."""
+        if "delta" not in self.formed:
+            return None, {}
+        trace, step = arrays["trace"], arrays["step"]
+        return None, {"delta": lambda: trace * step}
+
+
+class ApplyChange(Operator):
+    """Adds what was learned in the last step to the weights.
+
+    Parameters
+    ----------
+    weights : Signal
+        Shape (rows, n_pre).
+    reads : tuple of Signal
+        The trace, (rows, n_pre), what it is multiplied by, (1,), and the time, (1,).
+    rule_type : EPES
+        Has ``weight_bounds`` and ``weight_decay``.
+    tag : str, optional
+        A label for debugging.
+
+    Notes
+    -----
+    1. sets ``[]``
+    2. incs ``[weights]``
+    3. reads ``[trace, step, time]``
+    4. updates ``[]``
+    """
+
+    def __init__(self, weights, reads, rule_type, tag=None):
+        super().__init__(tag=tag)
+        self.rule_type = rule_type
+        self.sets = []
+        self.incs = [weights]
+        self.reads = list(reads)
+        self.updates = []
+
+    def make_step(self, signals, dt, rng):
+        """Make the function of one step."""
+        weights = signals[self.incs[0]]
+        trace, step, time = (signals[sig] for sig in self.reads)
+        limits = self.rule_type.weight_bounds, self.rule_type.weight_decay * dt
+        limited = limits != (None, 0.0)
+        parts = blocks(trace, weights)
+
+        def apply_change():
+            value = step[0]
+            if value == 0.0 and not limited:
+                return
+            for (traces, weight), scratch in parts:
+                updates.weight_change(traces, value, out=scratch)
+                if limited:
+                    updates.limit_change(scratch, weight, *limits)
+                weight += scratch
+
+        return explain_overflow(apply_change, self.tag, time)
+
+
+class Factored(Form):
+    r"""One trace for each eligibility on the port, instead of one for each weight.
+
+    With a fixed matrix B the trace is :math:`e = B f`, where f (size_eligibility,
+    n_pre) is that of :math:`g\,a^T`, and the weights are :math:`W + B u`, where u is
+    the sum of what the TD errors made of f. `AddLearned` adds B u to the connection's
+    output. u holds the change of the last step already, which a look at the weights
+    is not to see.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    rule : nengo.connection.LearningRule
+        The rule on its connection.
+    feedback : Signal
+        B, (rows, size_eligibility).
+    """
+
+    def __init__(self, model, rule, feedback):
+        conn, rule_type = rule.connection, rule.learning_rule_type
+        matrix = feedback.initial_value
+        shape = (matrix.shape[1], model.sig[conn]["weights"].shape[1])
+        filtered, state = build_trace(rule_type, shape, model.dt, str(conn))
+        learned = Signal(shape=shape, name=f"{conn}.learned")
+        state = {
+            "weights": model.sig[conn]["weights"],
+            "filtered": filtered,
+            "learned": learned,
+            "step": Signal(shape=(1,), name=f"{conn}.step"),
+            **_as_foreign(state),
+        }
+        delta = model.sig[rule]["delta"]
+        trace = Signal(shape=delta.shape, name=f"{conn}.eligibility_trace")
+        super().__init__(state, {"trace": trace, "delta": delta})
+        self.matrix = matrix
+        replace_copy(model, delta)
+        product = find_product(model, conn)
+        reads = product.X, feedback, learned, model.time
+        model.add_op(AddLearned(product.Y, reads, tag=str(rule)))
+        model.sig[rule]["eligibility_trace"] = trace
+
+    def make_steps(self, arrays, rule_type, dt, rng, tag):
+        """Make the functions of a step."""
+        names = ("filtered", "learned", "step")
+        filtered, learned, last = (arrays[name] for name in names)
+        steps = make_trace_steps(rule_type, filtered, _foreign(arrays), dt, rng, tag)
+        parts = blocks(filtered, learned)
+        matrix = self.matrix
+
+        def change(step):
+            last[0] = step
+            if step == 0.0:
+                return
+            for (trace, sums), scratch in parts:
+                updates.weight_change(trace, step, out=scratch)
+                sums += scratch
+
+        return FormSteps(
+            steps.advance,
+            steps.clear,
+            change,
+            steps.decay,
+            lambda: matrix.dot(filtered),
+        )
+
+    def looks(self, arrays, steps):
+        """Return what brings weights up to date, and what forms trace and delta."""
+        names = ("weights", "filtered", "learned", "step")
+        weights, filtered, learned, last = (arrays[name] for name in names)
+
+        def refresh():
+            pending = last[0] * filtered
+            learned[...] -= pending
+            if learned.any():
+                for (weight, rows), scratch in blocks(weights, self.matrix):
+                    np.dot(rows, learned, out=scratch)
+                    weight += scratch
+            learned[...] = pending
+
+        delta = lambda: last[0] * steps.trace()  # noqa: E731
+        return refresh, {"trace": steps.trace, "delta": delta}
+
+
+class AddLearned(Operator):
+    """Adds to a connection's output what its weights do not hold yet.
+
+    Parameters
+    ----------
+    y : Signal
+        The product of weights and activities, (rows,).
+    reads : tuple of Signal
+        What the weights are multiplied by, (n_pre,); B, (rows, size_eligibility); u,
+        (size_eligibility, n_pre); and the time, (1,).
+    tag : str, optional
+        A label for debugging.
+
+    Notes
+    -----
+    1. sets ``[]``
+    2. incs ``[y]``
+    3. reads ``[x, feedback, learned, time]``
+    4. updates ``[]``
+    """
+
+    def __init__(self, y, reads, tag=None):
+        super().__init__(tag=tag)
+        self.sets = []
+        self.incs = [y]
+        self.reads = list(reads)
+        self.updates = []
+
+    def make_step(self, signals, dt, rng):
+        """Make the function of one step."""
+        y = signals[self.incs[0]]
+        x, feedback, learned, time = (signals[sig] for sig in self.reads)
+
+        def add_learned():
+            y[...] += feedback.dot(learned.dot(x))
+
+        return explain_overflow(add_learned, self.tag, time)
+
+
+def _as_foreign(state):
+    # a synapse may call its state as it likes, also as a form does
+    return {(FOREIGN, name): signal for name, signal in state.items()}
+
+
+def _foreign(arrays):
+    return {name[1]: array for name, array in arrays.items() if name[0] == FOREIGN}
+
+
+def replace_copy(model, delta):
+    """Take out Nengo's own addition of a rule's change to the weights."""
+    copy = next(
+        op for op in reversed(model.operators) if type(op) is Copy and op.src is delta
+    )
+    model.operators.remove(copy)
+
+
+def find_product(model, conn):
+    """Return the operator that multiplies a connection's weights, or None."""
+    weights = model.sig[conn]["weights"]
+    products = (
+        op for op in reversed(model.operators) if type(op) is DotInc and op.A is weights
+    )
+    return next(products, None)

@@ -1,0 +1,107 @@
+"""Signals that are brought up to date when somebody looks at them.
+
+A learning rule need not touch a matrix in every step to be exact: it is enough that
+whoever looks at the matrix finds it up to date. Probes, and users through
+``sim.signals[...]``, look by ``SignalDict.__getitem__``; that is where these hooks are.
+Operators hold the arrays themselves, so that what they read is never left behind.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from nengo.builder.signal import SignalDict
+
+
+class WatchedSignals(SignalDict):
+    """A SignalDict that calls whoever owns a signal before the signal is looked at.
+
+    A SignalDict becomes one by `watch`; what it holds stays the same.
+    """
+
+    def __getitem__(self, key):
+        """Return the array of a signal, brought up to date."""
+        base = getattr(key, "base", None)
+        for refresh in self.refreshers.get(base, {}).values():
+            refresh()
+        form = self.formed.get(base)
+        if form is None:
+            return super().__getitem__(key)
+        if base in self:  # because it is probed
+            dict.__getitem__(self, base)[...] = form()
+            return super().__getitem__(key)
+        array = np.ascontiguousarray(form(), dtype=key.dtype)
+        return np.ndarray(
+            key.shape, key.dtype, buffer=array, offset=key.offset, strides=key.strides
+        )
+
+    def items(self):
+        """Return all signals as they are, watched ones first.
+
+        Who restores them in this order, as a pickled Simulator does, writes the
+        weights before what is still to be added to them.
+        """
+        return sorted(
+            super().items(), key=lambda item: item[0].base not in self.refreshers
+        )
+
+
+def watch(signals, owner, refreshers, formed):
+    """Have signals brought up to date when they are looked at.
+
+    Parameters
+    ----------
+    signals : SignalDict
+        The arrays of a simulation; becomes `WatchedSignals`.
+    owner : object
+        By whom; a later call replaces an earlier one of the same owner.
+    refreshers : dict of Signal to callable
+        What brings the array of a signal up to date, in place.
+    formed : dict of Signal to callable
+        What returns the present values of a signal that has no array of its own.
+
+    Returns
+    -------
+    bool
+        False where another backend keeps its signals in something else, which
+        cannot be watched.
+    """
+    if not isinstance(signals, SignalDict):
+        return False
+    if not isinstance(signals, WatchedSignals):
+        signals.__class__ = WatchedSignals
+        signals.refreshers, signals.formed = {}, {}
+    for signal, refresh in refreshers.items():
+        signals.refreshers.setdefault(signal.base, {})[owner] = refresh
+    signals.formed.update(formed)
+    return True
+
+
+def reads_every_step(model, obj, names):
+    """Whether a probe of a network makes an operator that reads in every step.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model that is being built.
+    obj : Connection or LearningRule
+        What may be probed.
+    names : tuple of str
+        What of it.
+
+    Returns
+    -------
+    bool
+        True also for a model that was built by hand, without a network to look
+        through.
+    """
+    if model.toplevel is None:
+        return True
+    return any(
+        probe.obj == obj and probe.attr in names and not _is_plain(probe)
+        for probe in model.toplevel.all_probes
+    )
+
+
+def _is_plain(probe):
+    is_slice = probe.slice is None or isinstance(probe.slice, slice)
+    return probe.synapse is None and is_slice

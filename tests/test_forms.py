@@ -1,0 +1,223 @@
+"""Weights and trace may be written late: nobody is to notice."""
+
+import pickle
+
+import nengo
+import numpy as np
+import pytest
+from harness import connect, drive, run
+from numpy.testing import assert_allclose
+
+from nengo_epes import EPES, steps, surrogates
+from nengo_epes.learning_rules.choice import choose_form
+from nengo_epes.learning_rules.deferred import Deferred
+from nengo_epes.learning_rules.forms import Direct, Factored
+
+
+def td_error(t):
+    # pulses with silence between them, then continuous
+    return np.sin(31 * t) if t > 0.09 or round(t / 0.001) % 13 == 0 else 0.0
+
+
+def eligibility(t):
+    return np.array([0.3 + np.cos(5 * t), np.sin(3 * t)])
+
+
+def hold(t):
+    return np.sin(40 * t)
+
+
+def reset(t):
+    # between two steps, so that rounding does not decide
+    return float(0.0502 < t < 0.0602)
+
+
+INPUTS = {"td_error": td_error, "eligibility": eligibility}
+CONTROLS = {"hold": hold, "reset": reset}
+PSI = surrogates.PiecewiseLinear()
+CASES = {
+    "deferred": (Deferred, "neurons", {"post_derivative": PSI}),
+    "deferred, weight solver": (Deferred, "weight solver", {"post_derivative": PSI}),
+    "deferred, slices": (Deferred, "neuron slices", {"post_derivative": PSI}),
+    "deferred, list": (Deferred, "neurons by list", {"post_derivative": PSI}),
+    "deferred, rows": (Deferred, "node", {}),
+    "deferred, no memory": (
+        Deferred,
+        "neurons",
+        {"post_derivative": PSI, "trace_synapse": None},
+    ),
+    "factored": (Factored, "neurons", {}),
+    "factored, weight solver": (Factored, "weight solver", {}),
+    "factored, slices": (Factored, "neuron slices", {"feedback": np.eye(4, 2) - 0.3}),
+    "factored, no memory": (Factored, "neurons", {"trace_synapse": None}),
+    "factored, Alpha": (Factored, "neurons", {"trace_synapse": nengo.Alpha(0.02)}),
+    "factored, bounded": (
+        Factored,
+        "neurons",
+        {"step": steps.Intentional(0.1), "feedback": nengo.dists.Gaussian(0, 1)},
+    ),
+}
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request):
+    """A form, the kind of connection, and the options of the rule."""
+    return CASES[request.param]
+
+
+def network(case, n_steps, names=(), controls=True, seed=4, neuron_type=None):
+    """Make a network in which a rule learns whose outputs make it learn on."""
+    _, kind, options = case
+    # large changes, so that what is learned matters for what comes next
+    options = {"learning_rate": 0.3, "trace_synapse": 0.02, **options}
+    if controls:
+        options["controls"] = tuple(CONTROLS)
+    rule = EPES(size_eligibility=2, deferred_steps=n_steps, **options)
+    with nengo.Network(seed=seed) as net:
+        conn = connect(kind, rule, seed, neuron_type or nengo.LIF())
+        drive(conn, **INPUTS, **(CONTROLS if controls else {}))
+        nengo.Probe(conn, "output", label="output")
+        for name in names:
+            owner = conn if name == "weights" else conn.learning_rule
+            nengo.Probe(owner, name, label=name)
+        net.learned = conn
+    return net
+
+
+def arrays(sim, conn):
+    """Look at weights, trace and change of a simulation, as a user would."""
+    sig = sim.model.sig
+    rule = conn.learning_rule
+    return [
+        sim.signals[sig[conn]["weights"]].copy(),
+        sim.signals[sig[rule]["eligibility_trace"]].copy(),
+        sim.signals[sig[rule]["delta"]].copy(),
+    ]
+
+
+def assert_close(got, expected):
+    """Equal to rounding: 1e-12 of the largest value."""
+    assert np.abs(expected).max() > 0
+    assert_allclose(got, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("n_steps", [2, 16, 64, 100])
+@pytest.mark.parametrize("controls", [False, True])
+def test_ends_as_the_direct_form(case, n_steps, controls):
+    """Whatever K is, output, weights, trace and change are those of the direct form,
+    also after a number of steps that is no multiple of K."""
+    seen = []
+    for k in (1, n_steps):
+        net = network(case, k, controls=controls)
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(39)  # at a pulse, and at no multiple of K
+            first = arrays(sim, net.learned)
+            sim.run_steps(148)
+            seen.append(
+                [*first, *arrays(sim, net.learned), sim.data[net.all_probes[0]]]
+            )
+    for direct, deferred in zip(*seen, strict=True):
+        assert_close(deferred, direct)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_probes_see_the_direct_form(case, optimize):
+    """Probes find everything up to date in every step that they sample."""
+    names = ("weights", "eligibility_trace", "delta", "characteristic_eligibility")
+    direct, late = (
+        run(network(case, k, names), 180, optimize=optimize) for k in (1, 16)
+    )
+    for name, expected in direct.items():
+        assert_close(late[name], expected)
+
+
+def test_form_is_the_one_that_is_tested(case, monkeypatch):
+    """The cases are kept in the forms that they are named after."""
+    forms = []
+
+    def note(*args):
+        forms.append(choose_form(*args))
+        return forms[-1]
+
+    monkeypatch.setattr("nengo_epes.learning_rules.epes.choose_form", note)
+    for k in (1, 16):
+        nengo.Simulator(network(case, k)).close()
+    assert [type(form) for form in forms] == [Direct, case[0]]
+
+
+@pytest.mark.parametrize("attr", ["weights", "eligibility_trace", "delta"])
+def test_filtered_probes(case, attr):
+    """A probe with a synapse reads in every step, and gets what it would have got."""
+    seen = []
+    for k in (1, 16):
+        net = network(case, k)
+        owner = net.learned if attr == "weights" else net.learned.learning_rule
+        with net:
+            probe = nengo.Probe(owner, attr, synapse=0.01)
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(140)
+        seen.append(sim.data[probe])
+    assert_close(seen[1], seen[0])
+
+
+def test_rates_and_spikes_of_all_inputs(case):
+    """Where most inputs are active at once nothing changes."""
+    seen = []
+    for k in (1, 16):
+        net = network(case, k, controls=False, neuron_type=nengo.LIFRate())
+        if case[2].get("post_derivative") is PSI:
+            pytest.skip("a voltage surrogate needs neurons with a voltage")
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(65)
+            seen.append([*arrays(sim, net.learned), sim.data[net.all_probes[0]]])
+    for direct, late in zip(*seen, strict=True):
+        assert_close(late, direct)
+
+
+def test_pickled_in_mid_run(case):
+    """A simulation that is pickled between two writings goes on, bit for bit."""
+    net = network(case, 16)
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(73)
+        pickled = pickle.dumps({"sim": sim, "net": net})
+        sim.run_steps(50)
+        straight = arrays(sim, net.learned)
+    loaded = pickle.loads(pickled)
+    with loaded["sim"] as sim:
+        sim.run_steps(50)
+        resumed = arrays(sim, loaded["net"].learned)
+    for before, after in zip(straight, resumed, strict=True):
+        assert np.any(before)
+        np.testing.assert_array_equal(after, before)
+
+
+def test_reset(case):
+    """After a reset weights and trace are what they were, and everything repeats."""
+    net = network(case, 16)
+    with nengo.Simulator(net) as sim:
+        fresh = sim.signals[sim.model.sig[net.learned]["weights"]].copy()
+        sim.run_steps(41)
+        first = arrays(sim, net.learned)
+        sim.reset()
+        weights, trace, delta = arrays(sim, net.learned)
+        np.testing.assert_array_equal(weights, fresh)
+        assert not np.any(trace) and not np.any(delta)
+        sim.run_steps(41)
+        for before, after in zip(first, arrays(sim, net.learned), strict=True):
+            np.testing.assert_array_equal(after, before)
+
+
+def test_weights_that_are_set(case):
+    """What a user writes into the weights is there, and is learned on from."""
+    seen = []
+    for k in (1, 16):
+        net = network(case, k)
+        with nengo.Simulator(net) as sim:
+            weights = sim.model.sig[net.learned]["weights"]
+            sim.run_steps(41)
+            sim.signals[weights][...] = 0.0
+            assert not np.any(sim.signals[weights])
+            sim.run_steps(80)
+            seen.append([*arrays(sim, net.learned), sim.data[net.all_probes[0]]])
+    for direct, late in zip(*seen, strict=True):
+        assert_close(late, direct)
