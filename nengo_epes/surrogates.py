@@ -132,9 +132,10 @@ def from_lif_state(
     >>> print(from_lif_state(PiecewiseLinear(), [0, 0, 0.5], left, [1, 0, 0], dt=1e-3))
     [0.3  0.   0.15]
     """
-    fired = np.asarray(spiked) != 0
-    asleep = (np.asarray(refractory_time) >= dt) & ~fired
-    return np.where(asleep, 0, surrogate(np.where(fired, 1, voltage)))
+    psi = np.asarray(surrogate(voltage))
+    np.copyto(psi, 0, where=np.asarray(refractory_time) >= dt)
+    np.copyto(psi, surrogate(1.0), where=np.asarray(spiked) != 0)
+    return psi
 
 
 def _lif_slope(current: FloatArray, p: Any) -> FloatArray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 FloatArray = NDArray[np.floating]
 
@@ -31,6 +31,32 @@ def trace_decay(tau: float, dt: float) -> float:
     0.99005
     """
     return math.exp(-dt / tau)
+
+
+def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
+    """Return what is so small that decaying numbers are better set to 0, and how often.
+
+    Arithmetic with subnormal numbers is slow, and rounding keeps a decaying number
+    from ever getting 0. Set to 0 what is below the first value after so many steps as
+    the second says: it was a normal number all the time.
+
+    Parameters
+    ----------
+    decay : float
+        By which the numbers are multiplied in a step, above 0.
+    dtype : dtype
+        Of the numbers.
+
+    Examples
+    --------
+    >>> smallest, period = subnormal_guard(0.99, float)
+    >>> print(smallest, period)
+    2.2250738585072014e-297 1000
+    """
+    margin = 1e11
+    period = math.log(margin) / -math.log(decay) if decay < 1.0 else math.inf
+    smallest = float(np.finfo(dtype).tiny) * margin
+    return smallest, max(1, int(min(period, 1000.0)))
 
 
 def accumulate(
@@ -68,9 +94,13 @@ def accumulate(
     >>> e
     array([[7.]])
     """
-    np.multiply.outer((1.0 - decay) * eligibility, activities, out=scratch)
-    trace *= decay
-    trace += scratch
+    if eligibility.size == 1:  # the same, and quicker
+        gain = (1.0 - float(decay)) * eligibility.item()
+        np.multiply(activities, gain, scratch)
+    else:
+        np.multiply.outer((1.0 - decay) * eligibility, activities, out=scratch)
+    np.multiply(trace, decay, trace)
+    np.add(trace, scratch, trace)
 
 
 def replace(
@@ -172,7 +202,7 @@ def weight_change(trace: FloatArray, step: float, out: FloatArray) -> None:
     >>> dw
     array([[ 5., 10.]])
     """
-    np.multiply(trace, step, out=out)
+    np.multiply(trace, step, out)
 
 
 def limit_change(

@@ -138,6 +138,18 @@ MEMBERS = [
         rates=nengo.Sigmoid(),
     ),
     Member(
+        "EPES, deferred",
+        # so slow that what is learned does not change the activities much, on which
+        # the step's own rounding would act
+        EPES(1e-6, size_eligibility=2, post_derivative="auto", deferred_steps=16),
+        {"td_error": td_error, "eligibility": eligibility},
+        others=[
+            EPES(1e-6, size_eligibility=2, post_derivative="auto", deferred_steps=8),
+        ],
+        kind="neurons",
+        rates=nengo.Sigmoid(),
+    ),
+    Member(
         "GaussianREINFORCE",
         GaussianREINFORCE(1e-3),
         REINFORCE_INPUTS,

@@ -1,6 +1,7 @@
 """Weights and trace may be written late: nobody is to notice."""
 
 import pickle
+import tracemalloc
 
 import nengo
 import numpy as np
@@ -9,9 +10,11 @@ from harness import connect, drive, run
 from numpy.testing import assert_allclose
 
 from nengo_epes import EPES, steps, surrogates
+from nengo_epes.learning_rules import EPESSim
 from nengo_epes.learning_rules.choice import choose_form
 from nengo_epes.learning_rules.deferred import Deferred
 from nengo_epes.learning_rules.forms import Direct, Factored
+from nengo_epes.learning_rules.signals import LowpassSim
 
 
 def td_error(t):
@@ -221,3 +224,49 @@ def test_weights_that_are_set(case):
             seen.append([*arrays(sim, net.learned), sim.data[net.all_probes[0]]])
     for direct, late in zip(*seen, strict=True):
         assert_close(late, direct)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_silence_leaves_no_subnormal_numbers(case, bits):
+    """In a long silence traces fall to 0, and not into the range in which arithmetic
+    is slow."""
+    if isinstance(case[2].get("trace_synapse"), nengo.Alpha):
+        pytest.skip("the state of other synapses is their own")
+    nengo.rc["precision"]["bits"] = str(bits)
+    rule = EPES(
+        **{"trace_synapse": 0.002, **case[2]}, size_eligibility=2, deferred_steps=16
+    )
+    with nengo.Network(seed=1) as net:
+        conn = connect(case[1], rule, 1, nengo.LIF())
+        drive(conn, td_error=np.sin, eligibility=lambda t: 2 * [float(t < 0.02)])
+    tiny = np.finfo(f"float{bits}").tiny
+    with nengo.Simulator(net) as sim:
+        ours = [
+            dict.__getitem__(sim.signals, signal)  # a look would write everything
+            for op in sim.step_order
+            if isinstance(op, EPESSim | LowpassSim)
+            for signal in (*op.sets, *op.updates)
+            if signal.size > 10  # single numbers cost nothing
+        ]
+        for _ in range(25):
+            sim.run_steps(70)
+            for array in ours:
+                assert np.all((array == 0) | (np.abs(array) >= tiny))
+        assert not np.any(arrays(sim, conn)[1])
+
+
+def test_memory_of_a_long_run():
+    """What a simulation holds does not grow with the steps."""
+    case = CASES["deferred"]
+    net = network(case, 16)
+    net.all_probes[0].sample_every = 1.0
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(500)
+        tracemalloc.start()
+        sim.run_steps(200)
+        first = tracemalloc.get_traced_memory()[0]
+        sim.run_steps(3000)
+        growth = tracemalloc.get_traced_memory()[0] - first
+        tracemalloc.stop()
+    # the probe takes 17 numbers a second; a vector a step would be 400 kB
+    assert growth < 20_000

@@ -7,11 +7,12 @@ from nengo.utils.numpy import is_iterable
 from nengo_epes.learning_rules.deferred import Deferred
 from nengo_epes.learning_rules.forms import Direct, Factored, find_product
 from nengo_epes.learning_rules.looking import reads_every_step
-from nengo_epes.learning_rules.traces import STEP_STATE, as_signal, is_exponential
+from nengo_epes.learning_rules.signals import is_exponential
+from nengo_epes.learning_rules.traces import STEP_STATE, as_signal
 
 # as measured by benchmarks/speed.py
-DEFERRED_STEPS = 64
-SMALL = 20_000
+DEFERRED_STEPS = 96
+MANY = 100  # rows and columns
 
 
 def choose_form(model, rule, feedback):
@@ -31,9 +32,10 @@ def choose_form(model, rule, feedback):
     nengo_epes.learning_rules.forms.Form
     """
     rule_type = rule.learning_rule_type
-    if _can_wait(model, rule) and _is_thin(rule_type, feedback):
+    can_wait = _can_wait(model, rule)
+    if can_wait and _is_thin(rule_type, feedback):
         form = Factored(model, rule, feedback)
-    elif _can_wait(model, rule) and _can_be_deferred(rule_type):
+    elif can_wait and _can_be_deferred(model, rule):
         form = Deferred(model, rule, rule_type.deferred_steps or DEFERRED_STEPS)
     else:
         form = Direct(model, rule, _keeps_delta(model, rule))
@@ -46,10 +48,8 @@ def choose_form(model, rule, feedback):
 def _can_wait(model, rule):
     """Whether nobody needs the weights or the trace in every step."""
     conn, rule_type = rule.connection, rule.learning_rule_type
-    n_weights = model.sig[conn]["weights"].size
     return (
         rule_type.deferred_steps != 1
-        and (n_weights >= SMALL or rule_type.deferred_steps is not None)
         and rule_type.trace_type == "accumulating"
         and rule_type.weight_bounds is None
         and rule_type.weight_decay == 0.0
@@ -68,7 +68,11 @@ def _is_thin(rule_type, feedback):
     return 2 * size <= rows
 
 
-def _can_be_deferred(rule_type):
+def _can_be_deferred(model, rule):
+    rule_type = rule.learning_rule_type
+    rows, n_pre = model.sig[rule.connection]["weights"].shape
+    if rule_type.deferred_steps is None and min(rows, n_pre) < MANY:
+        return False  # writing the vectors would cost as much as writing the matrix
     synapse = rule_type.trace_synapse
     return rule_type.step is None and (synapse is None or is_exponential(synapse))
 

@@ -15,7 +15,6 @@ from nengo_epes.learning_rules.forms import (
     replace_copy,
 )
 from nengo_epes.learning_rules.signals import explain_overflow
-from nengo_epes.learning_rules.traces import MARGIN
 
 # entries of a block of products that stays in a processor's cache
 BLOCK = 131_072
@@ -63,7 +62,8 @@ class Deferred(Form):
             "left": Signal(shape=(n_steps, rows), name=f"{conn}.left"),
             "right": Signal(shape=(n_steps, n_pre), name=f"{conn}.right"),
             "coefficients": Signal(coefficients, name=f"{conn}.coefficients"),
-            "count": Signal(np.zeros(1, np.int64), name=f"{conn}.count"),
+            # of contributions, and of writings
+            "count": Signal(np.zeros(2, np.int64), name=f"{conn}.count"),
             "step": Signal(shape=(1,), name=f"{conn}.step"),
         }
         delta = model.sig[rule]["delta"]
@@ -84,9 +84,15 @@ class Deferred(Form):
         synapse = rule_type.trace_synapse
         decay = 0.0 if synapse is None else updates.trace_decay(synapse.tau, dt)
 
+        smallest, period = updates.subnormal_guard(decay or 0.5, left.dtype)
+
         def advance(t, eligibility, activities):
             if count[0] == len(left):
                 write(arrays)
+                count[1] += 1
+                if count[1] * len(left) >= period:
+                    forget(arrays["base"], smallest)
+                    count[1] = 0
             k = count[0]
             left[k] = eligibility
             right[k] = activities
@@ -108,8 +114,8 @@ class Deferred(Form):
 
         return FormSteps(advance, clear, change, decay, trace)
 
-    def looks(self, arrays, steps):
-        """Return what brings weights up to date, and what forms trace and delta."""
+    def looks(self, arrays, steps, eligibility):
+        """Return what brings weights up to date, and functions for ``formed``."""
 
         def delta():
             return arrays["step"] * steps.trace()
@@ -138,29 +144,34 @@ def write(arrays):
     keep, add = traced[0], traced[1 : k + 1]
     part, change = learned[0], learned[1 : k + 1]
     changes = learned.any()
-    smallest = np.finfo(base.dtype).tiny * MARGIN
     n_pre, rows = base.shape
     height = max(1, BLOCK // rows)
-    scratch = np.empty((min(height, n_pre), rows), base.dtype)
+    product, scratch = np.empty((2, min(height, n_pre), rows), base.dtype)
     for start in range(0, n_pre, height):
         block = base[start : start + height]
         activities = right[start : start + height]
-        product = scratch[: len(block)]
+        product, scratch = product[: len(block)], scratch[: len(block)]
         if changes:
             np.dot(activities * change, left, out=product)
-            weights[:, start : start + height] += product.T
-            np.multiply(block, part, out=product)
+            if part != 0.0:
+                np.multiply(block, part, out=scratch)
+                product += scratch
             weights[:, start : start + height] += product.T
         np.dot(activities * add, left, out=product)
         block *= keep
         block += product
-        # nothing may come so near to 0 that arithmetic gets slow
-        np.abs(block, out=product)
-        block[product < smallest] = 0.0
     learned[...] = 0.0
     traced[...] = 0.0
     traced[0] = 1.0
     arrays["count"][0] = 0
+
+
+def forget(base, smallest):
+    """Set entries of the written trace to 0 that would make arithmetic slow."""
+    height = max(1, BLOCK // base.shape[1])
+    for start in range(0, len(base), height):
+        block = base[start : start + height]
+        block[np.abs(block) < smallest] = 0.0
 
 
 class AddDeferred(Operator):

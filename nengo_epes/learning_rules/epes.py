@@ -16,9 +16,8 @@ from nengo.params import Default, EnumParam, IntParam, NumberParam
 from nengo.synapses import Lowpass, SynapseParam
 
 from nengo_epes.learning_rules.choice import choose_form
-from nengo_epes.learning_rules.feedback import build_feedback
-from nengo_epes.learning_rules.forms import Factored
-from nengo_epes.learning_rules.looking import watch
+from nengo_epes.learning_rules.feedback import build_feedback, build_spread
+from nengo_epes.learning_rules.looking import reads_every_step, watch
 from nengo_epes.learning_rules.params import (
     BoundsParam,
     ControlsParam,
@@ -265,8 +264,8 @@ class EPESSim(Operator):
     ----------
     reads : dict of str to Signal
         ``activities`` (n_pre,), ``port`` (size_in,), ``eligibility`` at the rows
-        (rows,), ``contribution``, the eligibility that the form takes, and ``time``
-        (1,).
+        (rows,), which only a bounded step needs, ``contribution``, the eligibility that
+        the form takes, and ``time`` (1,).
     form : nengo_epes.learning_rules.forms.Form
         Keeps weights and trace.
     rule_type : EPES
@@ -311,7 +310,7 @@ class EPESSim(Operator):
         reset = rule.reset.start if "reset" in rule.controls else None
         memory = arrays.pop(STEP_STATE, None)
         steps = self.form.make_steps(arrays, rule, dt, rng, self.tag)
-        refresh = self._watch(signals, state, arrays, steps)
+        refresh = self._watch(signals, state, arrays, steps, contribution)
         check_finite = make_finite_check(
             self.tag, time, port=port, activities=activities
         )
@@ -324,7 +323,7 @@ class EPESSim(Operator):
                 steps.clear()
             elif advances:
                 steps.advance(time.item(), contribution, activities)
-            pulse = dt * port[0]
+            pulse = dt * port.item(0)
             if memory is None:
                 steps.change(rate * pulse)
             else:
@@ -335,12 +334,12 @@ class EPESSim(Operator):
 
         return explain_overflow(step_epes, self.tag, time)
 
-    def _watch(self, signals, state, arrays, steps):
+    def _watch(self, signals, state, arrays, steps, contribution):
         """Have looks at weights, trace and change find them up to date.
 
         Returns what must be called in every step where looks cannot be noticed.
         """
-        refresh, forms = self.form.looks(arrays, steps)
+        refresh, forms = self.form.looks(arrays, steps, contribution)
         refreshers = {} if refresh is None else {state["weights"]: refresh}
         formed = {self.form.formed[name]: form for name, form in forms.items()}
         watched = watch(signals, self, refreshers, formed)
@@ -382,14 +381,22 @@ def build_epes(model, epes, rule):
     port = build_port(model, rule, inputs)
     activities = build_activities(model, conn, epes.pre_synapse)
     g = port[epes.eligibility]
-    spread, feedback = build_feedback(model, conn, epes.feedback, g)
-    eligibility, psi = build_post_derivative(model, conn, epes.post_derivative, spread)
+    feedback = build_feedback(model, conn, epes.feedback, epes.size_eligibility)
     form = choose_form(model, rule, feedback)
+    if form.thin and epes.step is None and not _is_filtered(model, rule):
+        eligibility, psi = form.form_eligibility(), None
+        needed = g
+    else:
+        spread = build_spread(model, conn, feedback, g)
+        eligibility, psi = build_post_derivative(
+            model, conn, epes.post_derivative, spread
+        )
+        needed = eligibility
     reads = {
         "activities": activities,
         "port": port,
-        "eligibility": eligibility,
-        "contribution": g if isinstance(form, Factored) else eligibility,
+        "eligibility": needed,
+        "contribution": g if form.thin else eligibility,
         "time": model.time,
     }
     model.add_op(EPESSim(reads, form, epes, tag=str(rule)))
@@ -400,3 +407,7 @@ def build_epes(model, epes, rule):
     model.sig[rule]["activities"] = activities
     if psi is not None:
         model.sig[rule]["post_derivative"] = psi
+
+
+def _is_filtered(model, rule):
+    return reads_every_step(model, rule, ("characteristic_eligibility",))

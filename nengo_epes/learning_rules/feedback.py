@@ -12,8 +12,8 @@ from nengo.rc import rc
 from nengo_epes.learning_rules.signals import learned_shape, sliced_encoders
 
 
-def build_feedback(model, conn, feedback, eligibility):
-    r"""Spread the eligibility :math:`g` on the port to the rows: :math:`c = B g`.
+def build_feedback(model, conn, feedback, size):
+    r"""Make the matrix of :math:`c = B g`, by which eligibilities reach the rows.
 
     Parameters
     ----------
@@ -23,14 +23,12 @@ def build_feedback(model, conn, feedback, eligibility):
         The connection that learns.
     feedback : str, array, Distribution or None
         See `nengo_epes.EPES`.
-    eligibility : Signal
-        Shape (size_eligibility,), the part of the port that holds g.
+    size : int
+        Of g, the eligibility on the port.
 
     Returns
     -------
-    spread : Signal
-        Shape (rows,); g itself where there is one g for each row.
-    matrix : Signal or None
+    Signal or None
         B, shape (rows, size_eligibility); None where g is taken as it is.
 
     Raises
@@ -38,17 +36,37 @@ def build_feedback(model, conn, feedback, eligibility):
     BuildError
         If the feedback does not fit the connection.
     """
-    matrix = _feedback_matrix(model, conn, feedback, eligibility.size)
+    matrix = _feedback_matrix(model, conn, feedback, size)
+    if matrix is None or isinstance(matrix, Signal):
+        return matrix
+    return Signal(matrix.astype(rc.float_dtype), name=f"{conn}.feedback", readonly=True)
+
+
+def build_spread(model, conn, matrix, eligibility):
+    """Spread the eligibility on the port to the rows.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    conn : nengo.Connection
+        The connection that learns.
+    matrix : Signal or None
+        From `build_feedback`.
+    eligibility : Signal
+        g, the part of the port that holds it.
+
+    Returns
+    -------
+    Signal
+        Shape (rows,); g itself where there is one g for each row.
+    """
     if matrix is None:
-        return eligibility, None
-    if not isinstance(matrix, Signal):
-        matrix = Signal(
-            matrix.astype(rc.float_dtype), name=f"{conn}.feedback", readonly=True
-        )
+        return eligibility
     spread = Signal(shape=(matrix.shape[0],), name=f"{conn}.eligibility")
     model.add_op(Reset(spread))
     model.add_op(DotInc(matrix, eligibility, spread, tag=f"{conn}.feedback"))
-    return spread, matrix
+    return spread
 
 
 def _feedback_matrix(model, conn, feedback, size):

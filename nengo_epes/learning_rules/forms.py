@@ -42,19 +42,27 @@ class Form:
     state : dict of str to Signal
         What the rule's operator updates, by name.
     formed : dict of str to Signal
-        ``"trace"`` and ``"delta"``, those of them that have no array of their own.
+        ``"trace"``, ``"delta"``, ``"characteristic_eligibility"``: those of them that
+        have no array of their own, but are formed when they are looked at.
+
+    Notes
+    -----
+    A form is ``thin`` where its trace takes the eligibility on the port, before it is
+    spread to the rows.
     """
 
     def __init__(self, state, formed):
         self.state = state
         self.formed = formed
 
+    thin = False
+
     def make_steps(self, arrays, rule_type, dt, rng, tag):
         """Make the functions of a step; arrays are those of ``state``, by name."""
         raise NotImplementedError
 
-    def looks(self, arrays, steps):
-        """Return what brings weights up to date, and what forms trace and delta."""
+    def looks(self, arrays, steps, eligibility):
+        """Return what brings weights up to date, and functions for ``formed``."""
         raise NotImplementedError
 
 
@@ -102,7 +110,7 @@ class Direct(Form):
         change = change if delta is None else change_with_delta
         return FormSteps(steps.advance, steps.clear, change, steps.decay, lambda: trace)
 
-    def looks(self, arrays, steps):
+    def looks(self, arrays, steps, eligibility):
         """Return nothing to bring up to date; the change is formed."""
         if "delta" not in self.formed:
             return None, {}
@@ -147,16 +155,16 @@ class ApplyChange(Operator):
         limits = self.rule_type.weight_bounds, self.rule_type.weight_decay * dt
         limited = limits != (None, 0.0)
         parts = blocks(trace, weights)
+        factor = step.reshape(())
 
         def apply_change():
-            value = step[0]
-            if value == 0.0 and not limited:
+            if factor == 0.0 and not limited:
                 return
             for (traces, weight), scratch in parts:
-                updates.weight_change(traces, value, out=scratch)
+                updates.weight_change(traces, factor, out=scratch)
                 if limited:
                     updates.limit_change(scratch, weight, *limits)
-                weight += scratch
+                np.add(weight, scratch, weight)
 
         return explain_overflow(apply_change, self.tag, time)
 
@@ -179,6 +187,8 @@ class Factored(Form):
     feedback : Signal
         B, (rows, size_eligibility).
     """
+
+    thin = True
 
     def __init__(self, model, rule, feedback):
         conn, rule_type = rule.connection, rule.learning_rule_type
@@ -210,14 +220,15 @@ class Factored(Form):
         steps = make_trace_steps(rule_type, filtered, _foreign(arrays), dt, rng, tag)
         parts = blocks(filtered, learned)
         matrix = self.matrix
+        factor = last.reshape(())
 
         def change(step):
             last[0] = step
             if step == 0.0:
                 return
             for (trace, sums), scratch in parts:
-                updates.weight_change(trace, step, out=scratch)
-                sums += scratch
+                updates.weight_change(trace, factor, out=scratch)
+                np.add(sums, scratch, sums)
 
         return FormSteps(
             steps.advance,
@@ -227,8 +238,14 @@ class Factored(Form):
             lambda: matrix.dot(filtered),
         )
 
-    def looks(self, arrays, steps):
-        """Return what brings weights up to date, and what forms trace and delta."""
+    def form_eligibility(self):
+        """Make the signal of the eligibility at the rows, which is formed, too."""
+        signal = Signal(shape=self.matrix.shape[:1], name="eligibility")
+        self.formed["characteristic_eligibility"] = signal
+        return signal
+
+    def looks(self, arrays, steps, eligibility):
+        """Return what brings weights up to date, and functions for ``formed``."""
         names = ("weights", "filtered", "learned", "step")
         weights, filtered, learned, last = (arrays[name] for name in names)
 
@@ -241,8 +258,12 @@ class Factored(Form):
                     weight += scratch
             learned[...] = pending
 
-        delta = lambda: last[0] * steps.trace()  # noqa: E731
-        return refresh, {"trace": steps.trace, "delta": delta}
+        functions = {
+            "trace": steps.trace,
+            "delta": lambda: last[0] * steps.trace(),
+            "characteristic_eligibility": lambda: self.matrix.dot(eligibility),
+        }
+        return refresh, {name: functions[name] for name in self.formed}
 
 
 class AddLearned(Operator):

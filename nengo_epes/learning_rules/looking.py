@@ -20,14 +20,22 @@ class WatchedSignals(SignalDict):
 
     def __getitem__(self, key):
         """Return the array of a signal, brought up to date."""
-        base = getattr(key, "base", None)
-        for refresh in self.refreshers.get(base, {}).values():
+        # most signals are not watched, and the simulator looks at two in every step
+        watched = self.known.get(key)
+        if watched is None:
+            base = getattr(key, "base", None)
+            watched = base in self.refreshers or base in self.formed
+            self.known[key] = watched
+        return self._look(key) if watched else super().__getitem__(key)
+
+    def _look(self, key):
+        for refresh in self.refreshers.get(key.base, {}).values():
             refresh()
-        form = self.formed.get(base)
+        form = self.formed.get(key.base)
         if form is None:
             return super().__getitem__(key)
-        if base in self:  # because it is probed
-            dict.__getitem__(self, base)[...] = form()
+        if key.base in self:  # because it is probed
+            dict.__getitem__(self, key.base)[...] = form()
             return super().__getitem__(key)
         array = np.ascontiguousarray(form(), dtype=key.dtype)
         return np.ndarray(
@@ -70,6 +78,7 @@ def watch(signals, owner, refreshers, formed):
     if not isinstance(signals, WatchedSignals):
         signals.__class__ = WatchedSignals
         signals.refreshers, signals.formed = {}, {}
+    signals.known = {}
     for signal, refresh in refreshers.items():
         signals.refreshers.setdefault(signal.base, {})[owner] = refresh
     signals.formed.update(formed)
