@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -115,7 +116,9 @@ def compare(kind, shape, neuron_type, rounds):
     rows = []
     for name, values in times.items():
         low, median, high = np.percentile(values, [25, 50, 75])
-        rule = candidates[name]
+        build = partial(
+            simulator, kind, shape, NEURON_TYPES[neuron_type], candidates[name]
+        )
         rows.append(
             {
                 "kind": kind,
@@ -123,18 +126,10 @@ def compare(kind, shape, neuron_type, rounds):
                 "rows": shape[1],
                 "neurons": neuron_type,
                 "rule": name,
-                "us": round(median, 1),
-                "quartiles": [round(low, 1), round(high, 1)],
-                "added": round(median - np.median(times["none"]), 1),
-                "peak_mb": round(
-                    peak_memory(
-                        lambda r=rule: simulator(
-                            kind, shape, NEURON_TYPES[neuron_type], r
-                        )
-                    )
-                    / 1e6,
-                    1,
-                ),
+                "us": round(float(median), 1),
+                "quartiles": [round(float(low), 1), round(float(high), 1)],
+                "added": round(float(median - np.median(times["none"])), 1),
+                "peak_mb": round(peak_memory(build) / 1e6, 1),
             }
         )
     return rows
@@ -198,8 +193,52 @@ def main():
     }
     text = json.dumps(results, indent=1) + "\n"
     write_atomically(RESULTS / "speed.json", lambda path: path.write_text(text))
+    write_atomically(
+        RESULTS / "speed.md", lambda path: path.write_text(as_markdown(results))
+    )
     figure = plot(results["1 BLAS threads"]["table"])
     write_atomically(RESULTS / "speed.png", lambda path: figure.savefig(path, dpi=150))
+
+
+def as_markdown(results):
+    """Return the table of LIF neurons, with one and with two BLAS threads."""
+    lines = [
+        "| connection | rule | µs a step | quartiles | added | of PES's "
+        "| of the draft's | µs, 2 threads | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    one, two = (results[f"{n} BLAS threads"]["table"] for n in (1, 2))
+    for row, other in zip(one, two, strict=True):
+        if row["neurons"] != "LIF":
+            continue
+        where = {key: row[key] for key in ("kind", "n_pre", "rows", "neurons")}
+        added = {
+            r["rule"]: r["added"] for r in one if all(r[k] == where[k] for k in where)
+        }
+        ratios = [
+            f"{row['added'] / added[rule]:.2f}" if rule in added else ""
+            for rule in ("PES", "draft")
+        ]
+        low, high = row["quartiles"]
+        cells = [
+            f"{row['kind']}, {row['n_pre']} x {row['rows']}",
+            row["rule"],
+            f"{row['us']:.0f}",
+            f"{low:.0f} to {high:.0f}",
+            f"{row['added']:.0f}",
+            *ratios,
+            f"{other['us']:.0f}",
+            f"{row['peak_mb']:.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    limits = results["1 BLAS threads"]["read and write of the weights (us)"]
+    lines += [
+        "",
+        "One read and one write of the weights takes on the same machine:",
+        "",
+    ]
+    lines += [f"* {size}: {us:.0f} µs" for size, us in limits.items()]
+    return "\n".join(lines) + "\n"
 
 
 def plot(table):
