@@ -1,6 +1,6 @@
-"""The same as speed.py for pytest-benchmark: python -m pytest benchmarks/bench_speed.py.
+"""The networks of speed.py, for pytest-benchmark.
 
-Rules take their turns one after another, not interleaved: for a quick look, or for
+``python -m pytest benchmarks/bench_speed.py``. Rules take their turns one after another, not interleaved: for a quick look, or for
 `pytest-benchmark compare` between two versions. Install the extra ``benchmarks``.
 """
 
