@@ -1,7 +1,8 @@
 """The networks of speed.py, for pytest-benchmark.
 
-``python -m pytest benchmarks/bench_speed.py``. Rules take their turns one after another, not interleaved: for a quick look, or for
-`pytest-benchmark compare` between two versions. Install the extra ``benchmarks``.
+``python -m pytest benchmarks/bench_speed.py``. The rules take their turns one after
+another, not interleaved: for a quick look, or to compare two versions.
+Install the extra ``benchmarks``.
 """
 
 import nengo

@@ -126,6 +126,28 @@ def test_weight_decay():
     assert_allclose(weights, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize("trace_type", ["accumulating", "replacing", "dutch"])
+def test_limits_hold_for_all_traces(trace_type, filtered):
+    """Bounds and decay hold for every kind of trace, whoever looks, and the change that
+    is probed is the one that is applied."""
+    bounds = (-1e-3, 2e-3)
+    with nengo.Network(seed=1) as net:
+        rule = EPES(1e-5, trace_type=trace_type, weight_bounds=bounds, weight_decay=5.0)
+        conn = connect("node", rule, 1, nengo.LIF(), dimensions=1)
+        drive(conn, td_error=lambda t: 900 * np.sin(20 * t), eligibility=1.0)
+        weights = nengo.Probe(conn, "weights")
+        delta = nengo.Probe(conn.learning_rule, "delta")
+        if filtered:
+            nengo.Probe(conn.learning_rule, "delta", synapse=0.01)
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(400)
+    weights, delta = sim.data[weights], sim.data[delta]
+    assert np.any(weights[1:] == bounds[0]) and np.any(weights[1:] == bounds[1])
+    assert np.all((weights[1:] >= bounds[0]) & (weights[1:] <= bounds[1]))
+    assert_allclose(np.diff(weights, axis=0), delta[:-1], rtol=0, atol=1e-15)
+
+
 def test_weight_bounds():
     """Bounds hold from the first step on, and are reached."""
     rule = EPES(0.1, weight_bounds=(-1e-3, 2e-3), trace_synapse=0.01)

@@ -112,15 +112,14 @@ class Deferred(Form):
             refresh(arrays)
             return arrays["base"].T
 
-        return FormSteps(advance, clear, change, decay, trace)
+        def delta():
+            return last[0] * trace()
+
+        return FormSteps(advance, clear, change, decay, trace, delta)
 
     def looks(self, arrays, steps, eligibility):
         """Return what brings weights up to date, and functions for ``formed``."""
-
-        def delta():
-            return arrays["step"] * steps.trace()
-
-        return lambda: refresh(arrays), {"trace": steps.trace, "delta": delta}
+        return lambda: refresh(arrays), {"trace": steps.trace, "delta": steps.delta}
 
 
 def refresh(arrays):

@@ -277,7 +277,8 @@ class EPESSim(Operator):
     -----
     1. sets ``[]``
     2. incs ``[]``
-    3. reads ``[activities, port, eligibility, contribution, time]``
+    3. reads ``[activities, port, eligibility, contribution, time]``, and the weights
+       where the form does
     4. updates the state of the form, and of the bounded step
     """
 
@@ -290,6 +291,8 @@ class EPESSim(Operator):
         self.incs = []
         names = ("activities", "port", "eligibility", "contribution", "time")
         self.reads = [reads[name] for name in names]
+        if form.weights is not None:
+            self.reads.append(form.weights)
         self.updates = list(form.state.values())
 
     @property
@@ -300,10 +303,12 @@ class EPESSim(Operator):
         """Make the function of one step; it holds no state of its own."""
         # the optimizer replaces signals, so that they are looked up here and now
         activities, port, eligibility, contribution, time = (
-            signals[sig] for sig in self.reads
+            signals[sig] for sig in self.reads[:5]
         )
         state = dict(zip(self.state_names, self.updates, strict=True))
         arrays = {name: signals[sig] for name, sig in state.items()}
+        if len(self.reads) > 5:
+            arrays["weights"] = signals[self.reads[5]]
         rule = self.rule_type
         rate = rule.learning_rate / len(activities)
         hold = rule.hold.start if "hold" in rule.controls else None

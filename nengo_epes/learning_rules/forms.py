@@ -24,13 +24,16 @@ from nengo_epes.learning_rules.traces import blocks, build_trace, make_trace_ste
 
 FOREIGN = "of the trace's synapse"
 
-FormSteps = namedtuple("FormSteps", ["advance", "clear", "change", "decay", "trace"])
+FormSteps = namedtuple(
+    "FormSteps", ["advance", "clear", "change", "decay", "trace", "delta"]
+)
 FormSteps.__doc__ = """What one step does, as functions.
 
 ``advance(t, eligibility, activities)`` takes the step's activities into the trace,
 ``clear()`` empties it, ``change(step)`` has the weights changed by step times trace
-before the next step, and ``trace()`` returns the trace, (rows, n_pre). ``decay`` is the
-part of the trace that a step leaves; None where it is not exponential.
+before the next step; ``trace()`` and ``delta()`` return the trace and that change, both
+(rows, n_pre). ``decay`` is the part of the trace that a step leaves; None where it is not
+exponential.
 """
 
 
@@ -45,15 +48,19 @@ class Form:
         ``"trace"``, ``"delta"``, ``"characteristic_eligibility"``: those of them that
         have no array of their own, but are formed when they are looked at.
 
+    weights : Signal, optional
+        The weights, if they are read in every step.
+
     Notes
     -----
     A form is ``thin`` where its trace takes the eligibility on the port, before it is
     spread to the rows.
     """
 
-    def __init__(self, state, formed):
+    def __init__(self, state, formed, weights=None):
         self.state = state
         self.formed = formed
+        self.weights = weights
 
     thin = False
 
@@ -81,16 +88,16 @@ class Direct(Form):
 
     def __init__(self, model, rule, keeps_delta):
         conn, rule_type = rule.connection, rule.learning_rule_type
+        weights = model.sig[conn]["weights"]
         delta = model.sig[rule]["delta"]
         trace, state = build_trace(rule_type, delta.shape, model.dt, str(conn))
         state = {"trace": trace, **_as_foreign(state)}
         if keeps_delta:
-            super().__init__({"delta": delta, **state}, {})
+            super().__init__({"delta": delta, **state}, {}, weights)
         else:
             step = Signal(shape=(1,), name=f"{conn}.step")
-            super().__init__({"step": step, **state}, {"delta": delta})
+            super().__init__({"step": step, **state}, {"delta": delta}, weights)
             replace_copy(model, delta)
-            weights = model.sig[conn]["weights"]
             reads = trace, step, model.time
             model.add_op(ApplyChange(weights, reads, rule_type, tag=str(rule)))
         model.sig[rule]["eligibility_trace"] = trace
@@ -100,22 +107,30 @@ class Direct(Form):
         trace = arrays["trace"]
         delta, step = arrays.get("delta"), arrays.get("step")
         steps = make_trace_steps(rule_type, trace, _foreign(arrays), dt, rng, tag)
+        weights = arrays["weights"]
 
         def change(value):
             step[0] = value
 
         def change_with_delta(value):
             steps.change(value, delta)
+            updates.limit_change(delta, weights, *limits(rule_type, dt))
+
+        def form_delta():
+            formed = trace * step
+            updates.limit_change(formed, weights, *limits(rule_type, dt))
+            return formed
 
         change = change if delta is None else change_with_delta
-        return FormSteps(steps.advance, steps.clear, change, steps.decay, lambda: trace)
+        return FormSteps(
+            steps.advance, steps.clear, change, steps.decay, lambda: trace, form_delta
+        )
 
     def looks(self, arrays, steps, eligibility):
         """Return nothing to bring up to date; the change is formed."""
         if "delta" not in self.formed:
             return None, {}
-        trace, step = arrays["trace"], arrays["step"]
-        return None, {"delta": lambda: trace * step}
+        return None, {"delta": steps.delta}
 
 
 class ApplyChange(Operator):
@@ -152,8 +167,8 @@ class ApplyChange(Operator):
         """Make the function of one step."""
         weights = signals[self.incs[0]]
         trace, step, time = (signals[sig] for sig in self.reads)
-        limits = self.rule_type.weight_bounds, self.rule_type.weight_decay * dt
-        limited = limits != (None, 0.0)
+        bounds, shrinkage = limits(self.rule_type, dt)
+        limited = bounds is not None or shrinkage != 0.0
         parts = blocks(trace, weights)
         factor = step.reshape(())
 
@@ -163,7 +178,7 @@ class ApplyChange(Operator):
             for (traces, weight), scratch in parts:
                 updates.weight_change(traces, factor, out=scratch)
                 if limited:
-                    updates.limit_change(scratch, weight, *limits)
+                    updates.limit_change(scratch, weight, bounds, shrinkage)
                 np.add(weight, scratch, weight)
 
         return explain_overflow(apply_change, self.tag, time)
@@ -236,6 +251,7 @@ class Factored(Form):
             change,
             steps.decay,
             lambda: matrix.dot(filtered),
+            lambda: last[0] * matrix.dot(filtered),
         )
 
     def form_eligibility(self):
@@ -260,7 +276,7 @@ class Factored(Form):
 
         functions = {
             "trace": steps.trace,
-            "delta": lambda: last[0] * steps.trace(),
+            "delta": steps.delta,
             "characteristic_eligibility": lambda: self.matrix.dot(eligibility),
         }
         return refresh, {name: functions[name] for name in self.formed}
@@ -312,6 +328,11 @@ def _as_foreign(state):
 
 def _foreign(arrays):
     return {name[1]: array for name, array in arrays.items() if name[0] == FOREIGN}
+
+
+def limits(rule_type, dt):
+    """Return the bounds of the weights, and what part of them a step loses."""
+    return rule_type.weight_bounds, rule_type.weight_decay * dt
 
 
 def replace_copy(model, delta):
