@@ -270,3 +270,26 @@ def test_memory_of_a_long_run():
         tracemalloc.stop()
     # the probe takes 17 numbers a second; a vector a step would be 400 kB
     assert growth < 20_000
+
+
+def test_looks_from_within(case):
+    """A Node that looks in the middle of every step changes nothing."""
+    seen = []
+    for watches in (False, True):
+        net = network(case, 16)
+        simulators = []
+
+        def look(t, simulators=simulators, net=net):
+            if t > 0.002 and simulators:
+                arrays(simulators[0], net.learned)
+
+        if watches:
+            with net:
+                for _ in range(6):  # some before, some after the product
+                    nengo.Node(look)
+        with nengo.Simulator(net) as sim:
+            simulators.append(sim)
+            sim.run_steps(100)
+            seen.append([*arrays(sim, net.learned), sim.data[net.all_probes[0]]])
+    for alone, watched in zip(*seen, strict=True):
+        assert_close(watched, alone)

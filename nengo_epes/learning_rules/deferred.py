@@ -11,8 +11,8 @@ from nengo_epes import updates
 from nengo_epes.learning_rules.forms import (
     Form,
     FormSteps,
-    find_product,
     replace_copy,
+    replace_product,
 )
 from nengo_epes.learning_rules.signals import explain_overflow
 
@@ -35,9 +35,9 @@ class Deferred(Form):
 
     A step multiplies all r by :math:`\rho`, appends :math:`r_k = 1 - \rho`, and adds
     the TD error's step times r to d: a few dozen numbers, whatever the number of
-    weights. Until W and E are written, `AddDeferred` adds to the connection's output
-    what W does not hold yet. d has the change of the last step in it already, which a
-    look at the weights is not to see.
+    weights. Until W and E are written, `DeferredProduct` adds what W does not hold
+    yet. d has the change of the last step in it already, which a look at the weights
+    is not to see.
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ class Deferred(Form):
         trace = Signal(shape=weights.shape, name=f"{conn}.eligibility_trace")
         super().__init__(state, {"trace": trace, "delta": delta})
         replace_copy(model, delta)
-        product = find_product(model, conn)
+        y, reads = replace_product(model, conn)
         names = ("base", "left", "right", "coefficients", "count")
-        reads = product.X, *(state[name] for name in names), model.time
-        model.add_op(AddDeferred(product.Y, reads, tag=str(rule)))
+        reads = *reads, *(state[name] for name in names), model.time
+        model.add_op(DeferredProduct(y, reads, tag=str(rule)))
         model.sig[rule]["eligibility_trace"] = trace
 
     def make_steps(self, arrays, rule_type, dt, rng, tag):
@@ -173,16 +173,19 @@ def forget(base, smallest):
         block[np.abs(block) < smallest] = 0.0
 
 
-class AddDeferred(Operator):
-    """Adds to a connection's output what its weights do not hold yet.
+class DeferredProduct(Operator):
+    """Multiplies by the weights, and by what they do not hold yet.
+
+    It is one operator, so that nobody can look, and have the weights written, between
+    the two.
 
     Parameters
     ----------
     y : Signal
         The product of weights and activities, (rows,).
     reads : tuple of Signal
-        What the weights are multiplied by, (n_pre,), and of the state of `Deferred`
-        base, left, right, coefficients and count; and the time, (1,).
+        The weights, (rows, n_pre); what they are multiplied by, (n_pre,); of the state
+        of `Deferred` base, left, right, coefficients and count; and the time, (1,).
     tag : str, optional
         A label for debugging.
 
@@ -190,7 +193,7 @@ class AddDeferred(Operator):
     -----
     1. sets ``[]``
     2. incs ``[y]``
-    3. reads ``[x, base, left, right, coefficients, count, time]``
+    3. reads ``[weights, x, base, left, right, coefficients, count, time]``
     4. updates ``[]``
     """
 
@@ -204,16 +207,20 @@ class AddDeferred(Operator):
     def make_step(self, signals, dt, rng):
         """Make the function of one step."""
         y = signals[self.incs[0]]
-        x, base, left, right, coefficients, count, time = (
+        weights, x, base, left, right, coefficients, count, time = (
             signals[sig] for sig in self.reads
         )
         learned = coefficients[0]
         n_few = int(SPARSE * len(x))
         picked = np.empty((n_few, base.shape[1]), base.dtype)
 
-        def add_deferred():
-            if not learned.any():
-                return
+        def multiply():
+            product = weights.dot(x)
+            if learned.any():
+                product += not_written()
+            y[...] += product
+
+        def not_written():
             k = count[0]
             active = np.flatnonzero(x)
             if len(active) <= n_few:
@@ -227,7 +234,6 @@ class AddDeferred(Operator):
             change = (learned[1 : k + 1] * recent).dot(left[:k])
             if learned[0] != 0.0:
                 change += learned[0] * values.dot(columns)
-            # in one piece, so that the order of operators does not matter
-            y[...] += change
+            return change
 
-        return explain_overflow(add_deferred, self.tag, time)
+        return explain_overflow(multiply, self.tag, time)

@@ -32,8 +32,8 @@ FormSteps.__doc__ = """What one step does, as functions.
 ``advance(t, eligibility, activities)`` takes the step's activities into the trace,
 ``clear()`` empties it, ``change(step)`` has the weights changed by step times trace
 before the next step; ``trace()`` and ``delta()`` return the trace and that change, both
-(rows, n_pre). ``decay`` is the part of the trace that a step leaves; None where it is not
-exponential.
+(rows, n_pre). ``decay`` is the part of the trace that a step leaves; None where it is
+not exponential.
 """
 
 
@@ -189,9 +189,9 @@ class Factored(Form):
 
     With a fixed matrix B the trace is :math:`e = B f`, where f (size_eligibility,
     n_pre) is that of :math:`g\,a^T`, and the weights are :math:`W + B u`, where u is
-    the sum of what the TD errors made of f. `AddLearned` adds B u to the connection's
-    output. u holds the change of the last step already, which a look at the weights
-    is not to see.
+    the sum of what the TD errors made of f. `FactoredProduct` multiplies by both.
+    u holds the change of the last step already, which a look at the weights is not to
+    see.
 
     Parameters
     ----------
@@ -223,9 +223,9 @@ class Factored(Form):
         super().__init__(state, {"trace": trace, "delta": delta})
         self.matrix = matrix
         replace_copy(model, delta)
-        product = find_product(model, conn)
-        reads = product.X, feedback, learned, model.time
-        model.add_op(AddLearned(product.Y, reads, tag=str(rule)))
+        y, reads = replace_product(model, conn)
+        reads = *reads, feedback, learned, model.time
+        model.add_op(FactoredProduct(y, reads, tag=str(rule)))
         model.sig[rule]["eligibility_trace"] = trace
 
     def make_steps(self, arrays, rule_type, dt, rng, tag):
@@ -282,16 +282,19 @@ class Factored(Form):
         return refresh, {name: functions[name] for name in self.formed}
 
 
-class AddLearned(Operator):
-    """Adds to a connection's output what its weights do not hold yet.
+class FactoredProduct(Operator):
+    """Multiplies by the weights, and by what they do not hold yet.
+
+    It is one operator, so that nobody can look, and have the weights written, between
+    the two.
 
     Parameters
     ----------
     y : Signal
         The product of weights and activities, (rows,).
     reads : tuple of Signal
-        What the weights are multiplied by, (n_pre,); B, (rows, size_eligibility); u,
-        (size_eligibility, n_pre); and the time, (1,).
+        The weights, (rows, n_pre); what they are multiplied by, (n_pre,); B, (rows,
+        size_eligibility); u, (size_eligibility, n_pre); and the time, (1,).
     tag : str, optional
         A label for debugging.
 
@@ -299,7 +302,7 @@ class AddLearned(Operator):
     -----
     1. sets ``[]``
     2. incs ``[y]``
-    3. reads ``[x, feedback, learned, time]``
+    3. reads ``[weights, x, feedback, learned, time]``
     4. updates ``[]``
     """
 
@@ -313,12 +316,14 @@ class AddLearned(Operator):
     def make_step(self, signals, dt, rng):
         """Make the function of one step."""
         y = signals[self.incs[0]]
-        x, feedback, learned, time = (signals[sig] for sig in self.reads)
+        weights, x, feedback, learned, time = (signals[sig] for sig in self.reads)
 
-        def add_learned():
-            y[...] += feedback.dot(learned.dot(x))
+        def multiply():
+            product = weights.dot(x)
+            product += feedback.dot(learned.dot(x))
+            y[...] += product
 
-        return explain_overflow(add_learned, self.tag, time)
+        return explain_overflow(multiply, self.tag, time)
 
 
 def _as_foreign(state):
@@ -350,3 +355,18 @@ def find_product(model, conn):
         op for op in reversed(model.operators) if type(op) is DotInc and op.A is weights
     )
     return next(products, None)
+
+
+def replace_product(model, conn):
+    """Take out the operator that multiplies by a connection's weights.
+
+    Returns
+    -------
+    y : Signal
+        What it adds the product to.
+    reads : tuple of Signal
+        The weights, and what it multiplies them by.
+    """
+    product = find_product(model, conn)
+    model.operators.remove(product)
+    return product.Y, (product.A, product.X)
