@@ -25,8 +25,8 @@ from nengo_epes import EPES
 from nengo_epes.files import write_atomically
 
 RESULTS = Path(__file__).parent / "results"
-ROUNDS = 15
-SECONDS = 0.08  # of a turn
+ROUNDS = 11
+SECONDS = 0.06  # of a turn
 DECODERS = [(100, 1), (1000, 2), (5000, 10)]
 NEURONS = [(300, 300), (1000, 1000), (2000, 2000), (4000, 4000)]
 NEURON_TYPES = {"LIF": nengo.LIF, "ReLU": nengo.RectifiedLinear}

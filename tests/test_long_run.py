@@ -1,0 +1,30 @@
+"""A million steps."""
+
+import resource
+
+import nengo
+import numpy as np
+import pytest
+from harness import connect, drive
+
+from nengo_epes import EPES
+
+
+@pytest.mark.slow
+def test_memory_of_a_million_steps():
+    """The process does not grow in 900,000 steps after the first 100,000, and what was
+    learned remains finite."""
+    with nengo.Network(seed=1) as net:
+        options = {"post_derivative": "auto", "deferred_steps": 64}
+        rule = EPES(1e-7, size_eligibility=2, **options)
+        conn = connect("neurons", rule, 1, nengo.LIF(), n_pre=10, n_post=10)
+        drive(conn, td_error=np.sin, eligibility=lambda t: [np.cos(t), 1.0])
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(100_000)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        sim.run_steps(900_000)
+        growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        weights = sim.signals[sim.model.sig[conn]["weights"]]
+        assert np.all(np.isfinite(weights)) and np.any(weights)
+    # kilobytes: a single number a step would be 7200
+    assert growth < 2000
