@@ -46,6 +46,16 @@ def build_port(model, rule, inputs):
     BuildError
         If an equal rule is on the same connection, or the rule has weight_bounds and
         is not alone there.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(8, 1), nengo.Node(size_in=1)
+    ...     conn = nengo.Connection(pre, post, learning_rule_type=nengo.PES())
+    >>> model = nengo.builder.Model()
+    >>> build_port(model, conn.learning_rule, {"error": slice(0, 1)}).shape
+    (1,)
     """
     _check_beside_others(rule)
     port = Signal(shape=(rule.size_in,), name=f"{rule.learning_rule_type}.port")
@@ -192,6 +202,19 @@ def sliced_encoders(model, conn):
     ------
     BuildError
         If the postsynaptic side is indexed by a list.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(8, 1), nengo.Ensemble(6, 2)
+    ...     conn = nengo.Connection(
+    ...         pre.neurons, post.neurons[:4], transform=[[0] * 8] * 4
+    ...     )
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> sliced_encoders(model, conn).shape
+    (4, 2)
     """
     if not conn._to_neurons:
         return None
