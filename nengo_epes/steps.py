@@ -134,7 +134,8 @@ class Intentional:
     ----------
     eta : float, optional
         The fraction; published are 0.5 for critics and 0.05 for actors. It takes the
-        place of the learning rate, which does not matter.
+        place of the learning rate, which does not matter. Above 2 a pulse makes the
+        error larger that it is to correct, and learning may diverge.
     normalize : bool, optional
         Whether to divide the limited TD error by the running mean of its size: for
         actors, so that rewards may have any scale.

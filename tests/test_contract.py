@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import nengo
 import numpy as np
+import own_rule
 import pytest
 from harness import connect, drive
 from nengo.exceptions import NengoWarning
@@ -171,6 +172,18 @@ MEMBERS = [
         GaussianREINFORCE(1e-3, regime="episodic", average=True),
         REINFORCE_INPUTS,
     ),
+    Member(
+        "a rule of one's own, slices",
+        own_rule.ExploratoryHebb(1e-6),
+        {"reward": reward},
+        others=[
+            own_rule.ExploratoryHebb(1e-5),
+            own_rule.ExploratoryHebb(1e-6, synapse=None),
+            own_rule.ExploratoryHebb(1e-6, tau=0.2),
+            nengo.BCM(1e-6),
+        ],
+        kind="neuron slices",
+    ),
 ]
 
 
@@ -310,6 +323,7 @@ def test_repr_equality_hash(member):
         **vars(nengo_epes),
         **vars(steps),
         **vars(surrogates),
+        **vars(own_rule),
         "array": np.array,
     }
     again = eval(repr(member.rule), names)

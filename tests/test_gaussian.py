@@ -425,6 +425,8 @@ def test_activations_of_large_numbers(name, dtype):
         ({"fixed_std": [1.0, 2.0]}, "fixed_std is .*one finite number"),
         ({"log_std_bounds": (2, -10)}, "log_std_bounds is .*lower one first"),
         ({"log_std_bounds": (-np.inf, 2)}, "log_std_bounds is .*two finite numbers"),
+        ({"log_std_bounds": (-800, 2)}, "log_std_bounds is .* from 0 to 7.38906"),
+        ({"log_std_bounds": (-10, 710)}, "log_std_bounds is .* to inf, .*(-10, 2)"),
         ({"log_std_bounds": (1,)}, "log_std_bounds is .*two finite numbers"),
         ({"action_low": [1, 2, 3]}, r"action_low has shape \(3,\), but n_actions is 2"),
         ({"action_high": [[1, 2]]}, r"action_high has shape \(1, 2\)"),
@@ -450,6 +452,18 @@ SPEC = GaussianPolicySpec(2)
         ),
         (lambda: score(SPEC, np.zeros((1, 3)), np.zeros(2)), r"shape \(1, 3\)"),
         (lambda: decide(SPEC, 1.0, 1.0), r"shape \(\)"),
+        # numpy would take these for all actions alike
+        (
+            lambda: decide(SPEC, np.zeros(4), np.zeros(1)),
+            r"noise has shape \(1,\), but the policy has 2 actions",
+        ),
+        (
+            lambda: decide(GaussianPolicySpec(1), np.zeros(2), np.zeros(3)),
+            r"noise has shape \(3,\), but the policy has 1 actions",
+        ),
+        (lambda: score(SPEC, np.zeros(4), 0.5), r"y has shape \(\), but"),
+        (lambda: score(SPEC, np.zeros(4), np.zeros((2, 1))), r"y has shape \(2, 1\)"),
+        (lambda: score(SPEC, np.zeros(4), np.zeros(2), [1.0]), r"noise has shape \(1,"),
         (
             lambda: weight_change(np.ones((2, 4)), np.ones((3, 5)), [1, 1]),
             "activity is",

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from nengo_epes import gaussian
-from nengo_epes.networks import Baseline, GaussianPolicy
+from nengo_epes.networks import Baseline, GaussianPolicy, SoftmaxPolicy
 
 DT = 0.001
 
@@ -79,6 +79,62 @@ def test_bounds_hold_towards_the_environment_only(rng):
     assert got[0].min() == -0.5
     assert (got[0].max(axis=0) == [0.5, 0.25]).all()
     assert_decides(got, range(60), noise, **bounds)
+
+
+def test_first_action_is_within_the_bounds(rng):
+    """Before the first decision the action is what is nearest to 0 within the bounds,
+    also after a reset, and it is told of as the decision's action."""
+    with nengo.Network() as net:
+        policy = GaussianPolicy(
+            3, period=0.005, action_low=(1.0, -3.0, -1.0), action_high=(2.0, -2.0, 1.0)
+        )
+        probes = [nengo.Probe(node) for node in (policy.action, policy.decision)]
+    where = gaussian.decision_layout(6, 3)["action"]
+    with nengo.Simulator(net, dt=DT) as sim:
+        for _ in range(2):
+            sim.run_steps(6)
+            action, decision = (sim.data[probe] for probe in probes)
+            assert_array_equal(action[:4], [[1.0, -2.0, 0.0]] * 4)
+            assert_array_equal(decision[:, where], action)
+            assert not np.any(
+                np.delete(decision[:4], range(where.start, where.stop), 1)
+            )
+            assert np.any(action[4] != action[3])
+            sim.reset()
+
+
+@pytest.mark.parametrize("policy", [GaussianPolicy, SoftmaxPolicy])
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"period": np.inf}, ValidationError, "period=inf; give a finite number"),
+        ({"period": np.nan}, ValidationError, "period=nan; give a finite number"),
+        ({"period": 0.0}, ValidationError, "period=0.0; give a finite number"),
+        ({"period": "often"}, ValidationError, "period='often'; give a finite number"),
+        ({}, ValidationError, "give period=SECONDS"),
+        ({"period": 0.0105}, BuildError, "no multiple of the simulator's step"),
+        ({"period": DT, "noise": [[0.5] * 3]}, ValidationError, "noise of shape"),
+        ({"period": DT, "noise": np.zeros((0, 3))}, ValidationError, "noise of shape"),
+        ({"trigger": True, "noise": [[np.inf] * 3]}, ValidationError, "noise"),
+    ],
+)
+def test_errors_name_the_policy(policy, options, error, message):
+    """Where there are several policies, the message says which of them it is."""
+    expected = f"{policy.__name__} 'of the arm'.*{message}"
+    with nengo.Network() as net, pytest.raises(error, match=expected):
+        policy(2, label="of the arm", **options)
+        nengo.Simulator(net, dt=DT)
+
+
+def test_uniform_noise_is_checked():
+    """What a softmax policy is handed in lies in [0, 1); the message says where not."""
+    for bad in (1.0, -0.1, np.nan):
+        match = rf"SoftmaxPolicy: noise\[1, 0\] is {bad:g}: .* from 0 to below 1"
+        with nengo.Network(), pytest.raises(ValidationError, match=match):
+            SoftmaxPolicy(2, period=DT, noise=[[0.0], [bad]])
+    with nengo.Network():
+        SoftmaxPolicy(2, period=DT, noise=[[0.0], [np.nextafter(1, 0)]])
+        GaussianPolicy(1, period=DT, noise=[[-7.0], [7.0]], fixed_std=1.0)
 
 
 def test_fixed_standard_deviation(rng):

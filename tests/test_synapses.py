@@ -135,6 +135,8 @@ def test_equal_delays_are_equal():
     """Value, not spelling, decides equality, hash, and the simplest class."""
     assert z**-3 == Delay(3) == 1.0 * z**-1 * z**-2 == (z**-1) ** 3
     assert 1 / z == z**-1
+    assert (z**-3) ** 0 == (0.5 * z**-1 + 0.5 * z**-2) ** 0 == z**0
+    assert (z**-3) ** 1 == z**-3
     assert hash(z**-3) == hash(Delay(3))
     assert z**-3 != z**-4
     assert isinstance(0.5 * z**-3 + 0.5 * z**-3, Delay)
@@ -252,7 +254,7 @@ def test_from_lti_makes_ring_buffers_of_delays():
         (lambda: z**-1.5, "integer"),
         (lambda: z**-2.0, "round"),
         (lambda: z ** "a", "integer"),
-        (lambda: (z**-2) ** -1, "positive integer"),
+        (lambda: (z**-2) ** -1, "non-negative integer"),
         (lambda: Delay(0), "synapse=None"),
         (lambda: Delay(-1), "non-negative"),
         (lambda: Delay(1.5), "non-negative integer"),

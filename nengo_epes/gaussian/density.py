@@ -112,6 +112,17 @@ def _split(
     return m, log_std if log_std.shape[-1] else None
 
 
+def _check_actions(spec: GaussianPolicySpec, **given: npt.ArrayLike | None) -> None:
+    """Refuse what would have to be broadcast over the actions."""
+    for name, values in given.items():
+        if values is not None and np.shape(values)[-1:] != (spec.n_actions,):
+            raise ValueError(
+                f"{name} has shape {np.shape(values)}, but the policy has "
+                f"{spec.n_actions} actions: give one value for each in the last "
+                "dimension"
+            )
+
+
 def distribution(
     spec: GaussianPolicySpec, decoded: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
@@ -181,6 +192,7 @@ def score(
     [2. 3.]
     """
     m, log_std = _split(spec, decoded)
+    _check_actions(spec, y=y, noise=noise)
     mean, std = distribution(spec, decoded)
     z = _standardized(floats(y), mean, std, noise)
     slope = activation_derivative(spec.mean_activation)(m)
@@ -237,6 +249,7 @@ def decide(
     [1.] [2. 3.]
     """
     mean, std = distribution(spec, decoded)
+    _check_actions(spec, noise=noise)
     drawn = sample(mean, std, noise)
     action = clip_action(drawn, spec.action_low, spec.action_high)
     scored = action if spec.clip_before_score else drawn

@@ -116,6 +116,14 @@ def _checked_log_std_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
             f"log_std_bounds is {bounds!r}: give two finite numbers, the lower one "
             "first; for a standard deviation that does not change, set fixed_std"
         )
+    with np.errstate(over="ignore", under="ignore"):
+        low, high = np.exp(values)
+    if low == 0.0 or np.isinf(high):
+        raise ValueError(
+            f"log_std_bounds is {bounds!r}: as natural logarithms they give "
+            f"standard deviations from {low:g} to {high:g}, which must be finite "
+            "numbers above 0; give bounds between -700 and 700, such as (-10, 2)"
+        )
     return float(values[0]), float(values[1])
 
 

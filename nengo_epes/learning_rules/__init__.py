@@ -1,10 +1,19 @@
 """Learning rules, one a file, and what their builders share."""
 
 from nengo_epes.learning_rules.epes import EPES, EPESSim, build_epes
+from nengo_epes.learning_rules.feedback import build_feedback
+from nengo_epes.learning_rules.post import build_post_activities
 from nengo_epes.learning_rules.reinforce import (
     GaussianREINFORCE,
     GaussianREINFORCESim,
     build_gaussian_reinforce,
+)
+from nengo_epes.learning_rules.signals import (
+    build_activities,
+    build_port,
+    learned_shape,
+    make_finite_check,
+    sliced_encoders,
 )
 
 __all__ = [
@@ -12,6 +21,13 @@ __all__ = [
     "EPESSim",
     "GaussianREINFORCE",
     "GaussianREINFORCESim",
+    "build_activities",
     "build_epes",
+    "build_feedback",
     "build_gaussian_reinforce",
+    "build_port",
+    "build_post_activities",
+    "learned_shape",
+    "make_finite_check",
+    "sliced_encoders",
 ]

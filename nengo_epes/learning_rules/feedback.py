@@ -35,6 +35,18 @@ def build_feedback(model, conn, feedback, size):
     ------
     BuildError
         If the feedback does not fit the connection.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     conn = nengo.Connection(nengo.Ensemble(8, 3), nengo.Node(size_in=3))
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> g = Signal(shape=(2,), name="g")
+    >>> spread, B = build_feedback(model, conn, nengo.dists.Uniform(-1, 1), g)
+    >>> spread.shape, B.shape
+    ((3,), (3, 2))
     """
     matrix = _feedback_matrix(model, conn, feedback, size)
     if matrix is None or isinstance(matrix, Signal):

@@ -1,13 +1,68 @@
-"""The postsynaptic factor of the eligibility: the neurons' pseudo-derivative."""
+"""What rules take from the postsynaptic neurons: activities, pseudo-derivative."""
 
 from __future__ import annotations
 
+from nengo.builder.connection import slice_signal
 from nengo.builder.operator import ElementwiseInc, Operator, Reset
 from nengo.builder.signal import Signal
 from nengo.ensemble import Neurons
 from nengo.exceptions import BuildError
 
 from nengo_epes import surrogates
+
+
+def build_post_activities(model, conn, synapse):
+    """Filter the activities of the neurons at the rows of a connection's weights.
+
+    Use it in rules of the Hebbian kind. Unlike `nengo.BCM` it takes only the neurons
+    that the connection goes to, where these are a part of the ensemble.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    conn : nengo.Connection
+        To Neurons, which may be sliced, or to an Ensemble by a solver with
+        ``weights=True``.
+    synapse : nengo.synapses.Synapse or None
+        The filter; None for none.
+
+    Returns
+    -------
+    Signal
+        Shape ``(rows,)``, in hertz, one entry a row of the weights.
+
+    Raises
+    ------
+    BuildError
+        If there are no neurons at the rows, since the connection is decoded.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(8, 1), nengo.Ensemble(6, 1)
+    ...     conn = nengo.Connection(
+    ...         pre.neurons, post.neurons[::2], transform=[[0] * 8] * 3
+    ...     )
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> build_post_activities(model, conn, None).shape
+    (3,)
+    """
+    if not conn._to_neurons:
+        raise BuildError(
+            f"{conn}: there are no postsynaptic neurons at the rows of its weights, "
+            "because it is decoded; connect to neurons, or use a solver with "
+            "weights=True"
+        )
+    if isinstance(conn.post_obj, Neurons):
+        activities = slice_signal(
+            model, model.sig[conn.post_obj]["out"], conn.post_slice
+        )
+    else:
+        activities = model.sig[conn.post_obj.neurons]["out"]
+    return activities if synapse is None else model.build(synapse, activities)
 
 
 class PostDerivativeSim(Operator):

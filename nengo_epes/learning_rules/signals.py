@@ -1,4 +1,7 @@
-"""What the builders of learning rules share: input port, activities, encoders."""
+"""What the builders of learning rules share: input port, activities, encoders.
+
+A rule of your own builds on the same pieces: all of them are in the reference.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ from nengo_epes.updates import subnormal_guard, trace_decay
 def build_port(model, rule, inputs):
     """Make the signal at which connections to a learning rule arrive.
 
+    Every rule with a ``size_in`` above 0 needs it, once. What arrives adds up.
+
     Parameters
     ----------
     model : nengo.builder.Model
@@ -38,6 +43,22 @@ def build_port(model, rule, inputs):
     -------
     Signal
         Shape ``(rule.size_in,)``; zero where nothing arrives.
+
+    Raises
+    ------
+    BuildError
+        If an equal rule is on the same connection, or the rule has weight_bounds and
+        is not alone there.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(8, 1), nengo.Node(size_in=1)
+    ...     conn = nengo.Connection(pre, post, learning_rule_type=nengo.PES())
+    >>> model = nengo.builder.Model()
+    >>> build_port(model, conn.learning_rule, {"error": slice(0, 1)}).shape
+    (1,)
     """
     _check_beside_others(rule)
     port = Signal(shape=(rule.size_in,), name=f"{rule.learning_rule_type}.port")
@@ -66,9 +87,10 @@ def _check_beside_others(rule):
             f"{conn}: two equal rules {rule_type} on one connection are one rule to "
             "Nengo, whose inputs add up; use one, or give one another parameter"
         )
-    if rule_type.weight_bounds is not None and len(rules) > 1:
+    bounds = getattr(rule_type, "weight_bounds", None)
+    if bounds is not None and len(rules) > 1:
         raise BuildError(
-            f"{conn}: weight_bounds={rule_type.weight_bounds} cannot be kept beside "
+            f"{conn}: weight_bounds={bounds} cannot be kept beside "
             "another rule, of whose changes this one does not know; use weight_bounds="
             "None, or one rule"
         )
@@ -88,6 +110,9 @@ def _unconnected(model, rule, inputs):
 def build_activities(model, conn, synapse):
     """Filter the presynaptic activities of a connection, as `nengo.PES` does.
 
+    Those of the neurons of the columns: where the connection takes a part of the
+    neurons, only theirs. For those of the rows there is `build_post_activities`.
+
     Parameters
     ----------
     model : nengo.builder.Model
@@ -101,6 +126,17 @@ def build_activities(model, conn, synapse):
     -------
     Signal
         Shape ``(n_pre,)``, in hertz, one entry a column of the weights.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(8, 1), nengo.Node(size_in=1)
+    ...     conn = nengo.Connection(pre.neurons[2:7], post, transform=[[0] * 5])
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> build_activities(model, conn, nengo.Lowpass(0.01)).shape
+    (5,)
     """
     output = model.sig[conn.pre_obj]["out"]
     if isinstance(conn.pre_obj, Neurons):
@@ -174,10 +210,33 @@ class LowpassSim(Operator):
 def learned_shape(model, conn):
     """Return the shape ``(rows, n_pre)`` of a connection's weights.
 
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model that the connection has been built into.
+    conn : nengo.Connection
+        The connection that learns.
+
+    Returns
+    -------
+    tuple of int
+        Rows, then columns. The rows are dimensions where decoders are learned, and
+        neurons where weights are.
+
     Raises
     ------
     BuildError
         If the weights are no matrix.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     conn = nengo.Connection(nengo.Ensemble(8, 2), nengo.Node(size_in=2))
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> learned_shape(model, conn)
+    (2, 8)
     """
     shape = model.sig[conn]["weights"].shape
     if len(shape) != 2:
@@ -209,6 +268,19 @@ def sliced_encoders(model, conn):
     ------
     BuildError
         If the postsynaptic side is indexed by a list.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(8, 1), nengo.Ensemble(6, 2)
+    ...     conn = nengo.Connection(
+    ...         pre.neurons, post.neurons[:4], transform=[[0] * 8] * 4
+    ...     )
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> sliced_encoders(model, conn).shape
+    (4, 2)
     """
     if not conn._to_neurons:
         return None
@@ -244,6 +316,18 @@ def make_finite_check(rule, time, **arrays):
     callable
         To be called in every step; raises `nengo.exceptions.SimulationError` if an
         entry is NaN or infinite.
+
+    Examples
+    --------
+    >>> activities = np.array([3.0, 4.0])
+    >>> check = make_finite_check("my rule", np.array([0.25]), activities=activities)
+    >>> check()
+    >>> activities[1] = np.inf
+    >>> with np.errstate(invalid="raise"):  # as Nengo's simulator has it
+    ...     check()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    nengo.exceptions.SimulationError: my rule: activities[1] is inf at t=0.25 s; ...
     """
     # quicker than isfinite: 0 times a finite number is 0, anything else is NaN
     few = [array for array in arrays.values() if array.size <= FEW]

@@ -7,7 +7,8 @@ import numpy as np
 from nengo.builder import Builder
 from nengo.builder.processes import build_process
 from nengo.exceptions import BuildError, SimulationError, ValidationError
-from nengo.params import NdarrayParam, NumberParam, Parameter
+from nengo.params import NdarrayParam, NumberParam, Parameter, StringParam
+from nengo.utils.numpy import is_number
 
 
 class DecisionProcess(nengo.Process):
@@ -25,9 +26,11 @@ class DecisionProcess(nengo.Process):
     Parameters
     ----------
     policy : object
-        Has ``n_rows``, ``n_noise`` and ``size_decision``, ``draw(generator)``, which
-        returns the noise of one decision, and ``decide(decoded, noise)``, which
-        returns a decision without its first entry; the score comes first.
+        Has ``n_rows``, ``n_noise``, ``noise_bounds`` (from the first to below the
+        second) and ``size_decision``; ``draw(generator)``, which returns the noise of
+        one decision; ``decide(decoded, noise)``, which returns a decision without its
+        first entry, the score coming first; and ``before()``, what stands there before
+        the first decision.
     period : float or None
         Seconds between decisions, the first at the end of the first period; None for
         a decision whenever the trigger rises above 0.5.
@@ -35,13 +38,16 @@ class DecisionProcess(nengo.Process):
         The noise to use instead of what would be drawn.
     seed : int or None
         Of the noise; None for one that follows from that of the whole network.
+    name : str
+        What errors call the policy.
     """
 
     policy = Parameter("policy")
     period = NumberParam("period", low=0, low_open=True, optional=True)
     noise = NdarrayParam("noise", shape=("*", "*"), optional=True)
+    name = StringParam("name")
 
-    def __init__(self, policy, period, noise=None, seed=None):
+    def __init__(self, policy, period, noise=None, seed=None, name="policy"):
         size_in = policy.n_rows + (period is None)
         super().__init__(
             default_size_in=size_in,
@@ -51,17 +57,29 @@ class DecisionProcess(nengo.Process):
         self.policy = policy
         self.period = period
         self.noise = noise
-        if noise is not None and not np.isfinite(self.noise).all():
-            raise ValidationError(
-                "noise must be finite numbers", attr="noise", obj=self
+        self.name = name
+        if noise is not None:
+            self._check_noise()
+
+    def _check_noise(self):
+        noise, n_noise = self.noise, self.policy.n_noise
+        low, high = self.policy.noise_bounds
+        fits = np.isfinite(noise) & (low <= noise) & (noise < high)
+        if noise.shape[1] != n_noise:
+            problem = (
+                f"noise of shape {noise.shape} was given, but a decision takes "
+                f"{n_noise}: give an array (decisions, {n_noise})"
             )
-        if noise is not None and self.noise.shape[1] != policy.n_noise:
-            raise ValidationError(
-                f"noise of shape {self.noise.shape} was given, but a decision takes "
-                f"{policy.n_noise}: give an array (decisions, {policy.n_noise})",
-                attr="noise",
-                obj=self,
+        elif not fits.all():
+            row, column = np.argwhere(~fits)[0]
+            wanted = "" if np.isinf(high) else f" from {low:g} to below {high:g}"
+            problem = (
+                f"noise[{row}, {column}] is {noise[row, column]:g}: give finite numbers"
+                f"{wanted}, or noise=None to have them drawn"
             )
+        else:
+            return
+        raise ValidationError(f"{self.name}: {problem}", attr="noise", obj=self)
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
         """Make the counters, the held decision, and the last trigger."""
@@ -70,7 +88,7 @@ class DecisionProcess(nengo.Process):
         return {
             "steps": np.zeros(1, dtype=np.int64),
             "decisions": np.zeros(1, dtype=np.int64),
-            "held": np.zeros(self.policy.size_decision - 1, dtype=dtype),
+            "held": self.policy.before().astype(dtype),
             "trigger": np.zeros(1, dtype=dtype),
         }
 
@@ -107,8 +125,8 @@ class DecisionProcess(nengo.Process):
         every = round(self.period / dt)
         if not np.isclose(every * dt, self.period, rtol=1e-6) or every < 1:
             raise BuildError(
-                f"the decision period of {self.period:g} s is no multiple of the "
-                f"simulator's step dt={dt:g} s; use a period of "
+                f"{self.name}: the decision period of {self.period:g} s is no multiple "
+                f"of the simulator's step dt={dt:g} s; use a period of "
                 f"{max(every, 1) * dt:g} s, or another dt"
             )
         return every
@@ -134,8 +152,9 @@ class DecisionProcess(nengo.Process):
             return self.policy.draw(np.random.Generator(bits))
         if decision >= len(self.noise):
             raise SimulationError(
-                f"decision {decision} has no noise: only {len(self.noise)} rows were "
-                "handed in; give more, or noise=None to have it drawn"
+                f"{self.name}: decision {decision} has no noise: only "
+                f"{len(self.noise)} rows were handed in; give more, or noise=None to "
+                "have it drawn"
             )
         return self.noise[decision]
 
@@ -154,19 +173,22 @@ def build_decision_process(model, process, sig_in=None, sig_out=None, mode="set"
             for op in model.operators
         )
         rng = np.random.RandomState([model.seeds[model.toplevel], before])
+        seed = int(rng.randint(2**31))
         process = DecisionProcess(
-            process.policy, process.period, process.noise, seed=int(rng.randint(2**31))
+            process.policy, process.period, process.noise, seed, process.name
         )
     return build_process(model, process, sig_in, sig_out, mode)
 
 
-def check_timing(network, period, trigger):
+def check_timing(network, name, period, trigger):
     """Refuse a policy that does not say when it decides.
 
     Parameters
     ----------
     network : nengo.Network
         The policy, for the message.
+    name : str
+        What errors call it.
     period : float or None
         Seconds between decisions.
     trigger : bool
@@ -175,12 +197,19 @@ def check_timing(network, period, trigger):
     Raises
     ------
     ValidationError
-        If neither is given, or both.
+        If neither is given, or both, or the period is no time.
     """
     if (period is None) == (not trigger):
         raise ValidationError(
-            f"got period={period} and trigger={trigger}; give period=SECONDS to decide "
-            "so often, or trigger=True to decide on a signal",
+            f"{name} got period={period} and trigger={trigger}; give period=SECONDS to "
+            "decide so often, or trigger=True to decide on a signal",
+            attr="period",
+            obj=network,
+        )
+    if period is not None and not (is_number(period) and 0.0 < period < np.inf):
+        raise ValidationError(
+            f"{name} got period={period!r}; give a finite number of seconds above 0, "
+            "or trigger=True to decide on a signal",
             attr="period",
             obj=network,
         )

@@ -16,6 +16,7 @@ class _Gaussian:
         self.spec = spec
         self.n_rows = spec.n_rows
         self.n_noise = spec.n_actions
+        self.noise_bounds = (-np.inf, np.inf)
         self.layout = gaussian.decision_layout(spec.n_rows, spec.n_actions)
         self.size_decision = self.layout["log_density"].stop
 
@@ -27,6 +28,15 @@ class _Gaussian:
         mean, std = gaussian.distribution(self.spec, decoded)
         return np.concatenate([drawn.score, drawn.action, mean, std, drawn.log_density])
 
+    def before(self):
+        held = np.zeros(self.size_decision)
+        # no environment is sent an action that it does not have
+        action = held[self.layout["action"]]
+        action[...] = gaussian.clip_action(
+            action, self.spec.action_low, self.spec.action_high
+        )
+        return held[1:]
+
 
 class _Softmax:
     """A softmax policy as `DecisionProcess` wants it."""
@@ -35,6 +45,7 @@ class _Softmax:
         gaussian.check_n_actions(n_actions)
         self.n_rows = n_actions
         self.n_noise = 1
+        self.noise_bounds = (0.0, 1.0)
         self.size_decision = 1 + 3 * n_actions
         names = ("score", "action", "probabilities")
         self.layout = {
@@ -52,15 +63,20 @@ class _Softmax:
         one_hot[action] = 1.0
         return np.concatenate([softmax.score(chances, action), one_hot, chances])
 
+    def before(self):
+        return np.zeros(self.size_decision - 1)
+
 
 class _Policy(nengo.Network):
     """The nodes that all policies have."""
 
     def __init__(self, policy, period, trigger, noise, label, seed, add_to_container):
         super().__init__(label=label, seed=seed, add_to_container=add_to_container)
-        check_timing(self, period, trigger)
+        kind = type(self).__name__
+        name = kind if label is None else f"{kind} {label!r}"
+        check_timing(self, name, period, trigger)
         with self:
-            process = DecisionProcess(policy, period, noise, seed=seed)
+            process = DecisionProcess(policy, period, noise, seed, name)
             drawing = nengo.Node(
                 process, size_in=process.default_size_in, label="decisions"
             )
@@ -98,7 +114,8 @@ class GaussianPolicy(_Policy):
         Dimensions of the action.
     period : float, optional
         Seconds between decisions; a multiple of dt. The first decision is at the end of
-        the first period; the action before it is 0.
+        the first period; the action before it is 0, or what is nearest to 0 within the
+        bounds.
     trigger : bool, optional
         Whether to decide when the node ``trigger`` rises above 0.5, instead of
         periodically.
@@ -120,7 +137,7 @@ class GaussianPolicy(_Policy):
     Raises
     ------
     ValidationError
-        If neither a period nor a trigger is given, or both.
+        If neither a period nor a trigger is given, or both; if the noise does not fit.
     ValueError
         If bounds are crossed or a standard deviation is not positive.
     BuildError
@@ -200,7 +217,7 @@ class SoftmaxPolicy(_Policy):
     Raises
     ------
     ValidationError
-        If neither a period nor a trigger is given, or both.
+        If neither a period nor a trigger is given, or both; if the noise does not fit.
 
     Notes
     -----

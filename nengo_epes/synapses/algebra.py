@@ -53,12 +53,14 @@ class TapAlgebra:
         return NotImplemented if taps is None else _quotient(taps, self.taps)
 
     def __pow__(self, exponent):
-        if not is_integer(exponent) or exponent < 1:
+        if not is_integer(exponent) or exponent < 0:
             raise ValidationError(
-                f"power {exponent!r} of {self!r} must be a positive integer",
+                f"power {exponent!r} of {self!r} must be a non-negative integer",
                 attr="exponent",
                 obj=self,
             )
+        if exponent == 0:
+            return self.from_taps([(0, 1.0)])  # what z**0 is
         power = self
         for _ in range(exponent - 1):
             power = power * self

@@ -1,0 +1,125 @@
+"""Learning rates ten times too large: python benchmarks/bounded_steps.py.
+
+The networks are those of `nengo_epes.trials.random_networks`, seeds 0 to 19, 100,000
+steps each. Counted is in how many all weights stay finite: with the plain step (which
+has to fail, or nothing would have been tested), with ObGD, with Intentional, and with
+ten times Intentional's eta, which takes the place of the learning rate. Finite is not
+yet good: counted, too, is where the error ends above ten times that without learning.
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import nengo
+import numpy as np
+
+from nengo_epes.files import write_atomically
+from nengo_epes.trials import bounded_steps, random_networks
+
+SEEDS = range(20)  # the kinds of networks were chosen on 1000 to 1011
+N_STEPS, CHUNK = 100_000, 1000
+RESULTS = Path(__file__).parent / "results"
+STYLES = {  # Okabe and Ito's colours
+    "plain, a tenth of the rate": ("#000000", "-"),
+    "plain": ("#D55E00", ":"),
+    "ObGD": ("#0072B2", "--"),
+    "Intentional": ("#009E73", "-."),
+    "Intentional, eta x 10": ("#E69F00", (0, (5, 1, 1, 1, 1, 1))),
+}
+
+
+def last_error(result):
+    """Return the root mean square of the error over the last tenth, if there is one."""
+    tenth = result["error"][-N_STEPS // CHUNK // 10 :]
+    error = float(np.sqrt(np.mean(tenth**2))) if result["finite"] else np.inf
+    return error if np.isfinite(error) else None
+
+
+def summary(results):
+    """Reduce the runs of one line to the numbers that are reported."""
+    finite = [result for result in results if result["finite"]]
+    errors = [last_error(result) for result in results]
+    return {
+        "finite": len(finite),
+        "of": len(results),
+        "error above 10": sum(error is None or error > 10 for error in errors),
+        "largest weight of those": max(
+            (float(result["largest_weight"].max()) for result in finite), default=None
+        ),
+        "error, median of all": float(
+            np.median([np.inf if error is None else error for error in errors])
+        ),
+    }
+
+
+def row(seed, line, result):
+    """Describe one run."""
+    return {
+        "seed": seed,
+        "line": line,
+        "finite": result["finite"],
+        "steps": result["n_steps"],
+        "largest weight": float(result["largest_weight"].max(initial=0.0)),
+        "error, last tenth": last_error(result),
+    }
+
+
+def plot(results):
+    """Draw the largest weight of all networks, and the median of their errors."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    seconds = np.arange(1, N_STEPS // CHUNK + 1) * CHUNK * random_networks.DT
+    for line, (colour, dashes) in STYLES.items():
+        style = {"color": colour, "ls": dashes, "lw": 1.8, "label": line}
+        # what is no number any more is far above the axes
+        weights, errors = np.full((2, len(results[line]), len(seconds)), 1e300)
+        for i, result in enumerate(results[line]):
+            n_looks = len(result["largest_weight"])
+            weights[i, :n_looks] = result["largest_weight"]
+            errors[i, :n_looks] = np.minimum(result["error"], 1e300)
+        axes[0].plot(seconds, weights.max(axis=0), **style)
+        axes[1].plot(seconds, np.median(errors, axis=0), **style)
+    axes[0].set(ylabel="largest size of a weight", ylim=(1e-4, 1e15))
+    axes[1].set(ylabel="error, relative to that without learning", ylim=(1e-2, 1e2))
+    axes[0].set_title("largest of 20 networks")
+    axes[1].set_title("median of 20 networks")
+    axes[0].legend(title='"plain" is above both axes')
+    for ax in axes:
+        ax.set(xlabel="time (s)", xscale="log", yscale="log")
+    return figure
+
+
+def main():
+    """Run the seeds, count what stayed finite, and write table and figure."""
+    results, rows = {line: [] for line in bounded_steps.LINES}, []
+    for seed in SEEDS:
+        for line, collected in results.items():
+            collected.append(bounded_steps.run(seed, line, N_STEPS, CHUNK))
+            rows.append(row(seed, line, collected[-1]))
+            print(rows[-1], flush=True)
+    table = {
+        "command": "python benchmarks/bounded_steps.py",
+        "versions": {"nengo": nengo.__version__, "numpy": np.__version__},
+        "steps": N_STEPS,
+        "learning rate, relative to the largest stable one": {
+            line: factor for line, (factor, _) in bounded_steps.LINES.items()
+        },
+        "lines": {line: summary(runs) for line, runs in results.items()},
+        "networks": {str(seed): random_networks.draw(seed) for seed in SEEDS},
+        "runs": rows,
+    }
+    print(json.dumps(table["lines"], indent=2))
+    # infinity is no JSON
+    text = json.dumps(table, indent=2).replace("Infinity", "null") + "\n"
+    write_atomically(RESULTS / "bounded_steps.json", lambda path: path.write_text(text))
+    figure = plot(results)
+    write_atomically(
+        RESULTS / "bounded_steps.png", lambda path: figure.savefig(path, dpi=120)
+    )
+
+
+if __name__ == "__main__":
+    mpl.use("agg")
+    main()
