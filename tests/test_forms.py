@@ -293,3 +293,29 @@ def test_looks_from_within(case):
             seen.append([*arrays(sim, net.learned), sim.data[net.all_probes[0]]])
     for alone, watched in zip(*seen, strict=True):
         assert_close(watched, alone)
+
+
+def test_arrays_that_are_kept(case):
+    """An array that was looked at once, and is kept, is up to date after every step;
+    when it is let go, nothing is left of it."""
+    net = network(case, 16, ["eligibility_trace"], controls=False)
+    with nengo.Simulator(net) as sim:
+        sig, conn = sim.model.sig, net.learned
+        signals = {
+            "weights": sig[conn]["weights"],
+            "trace": sig[conn.learning_rule]["eligibility_trace"],  # probed
+            "delta": sig[conn.learning_rule]["delta"],  # not probed
+            "part": sig[conn.learning_rule]["delta"][1:],
+        }
+        kept = {name: sim.signals[signal] for name, signal in signals.items()}
+        for steps in (39, 5, 70):
+            sim.run_steps(steps)
+            before = {name: array.copy() for name, array in kept.items()}
+            for name, signal in signals.items():
+                assert np.any(before[name]) or steps == 5
+                np.testing.assert_array_equal(before[name], sim.signals[signal])
+        assert sum(array() is not None for array, _ in sim.signals.held) == len(kept)
+        kept.clear()
+        sim.step()
+        assert all(array() is None for array, _ in sim.signals.held)
+        assert len(sim.signals.held) <= 1  # of the probe's last look

@@ -1,7 +1,7 @@
 """Learning rules, one a file, and what their builders share."""
 
 from nengo_epes.learning_rules.epes import EPES, EPESSim, build_epes
-from nengo_epes.learning_rules.feedback import build_feedback
+from nengo_epes.learning_rules.feedback import build_feedback, build_spread
 from nengo_epes.learning_rules.post import build_post_activities
 from nengo_epes.learning_rules.reinforce import (
     GaussianREINFORCE,
@@ -27,6 +27,7 @@ __all__ = [
     "build_gaussian_reinforce",
     "build_port",
     "build_post_activities",
+    "build_spread",
     "learned_shape",
     "make_finite_check",
     "sliced_encoders",

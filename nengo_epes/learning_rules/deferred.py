@@ -14,6 +14,7 @@ from nengo_epes.learning_rules.forms import (
     replace_copy,
     replace_product,
 )
+from nengo_epes.learning_rules.looking import array_of
 from nengo_epes.learning_rules.signals import explain_overflow
 
 # entries of a block of products that stays in a processor's cache
@@ -206,9 +207,9 @@ class DeferredProduct(Operator):
 
     def make_step(self, signals, dt, rng):
         """Make the function of one step."""
-        y = signals[self.incs[0]]
+        y = array_of(signals, self.incs[0])
         weights, x, base, left, right, coefficients, count, time = (
-            signals[sig] for sig in self.reads
+            array_of(signals, sig) for sig in self.reads
         )
         learned = coefficients[0]
         n_few = int(SPARSE * len(x))

@@ -17,7 +17,7 @@ from nengo.synapses import Lowpass, SynapseParam
 
 from nengo_epes.learning_rules.choice import choose_form
 from nengo_epes.learning_rules.feedback import build_feedback, build_spread
-from nengo_epes.learning_rules.looking import reads_every_step, watch
+from nengo_epes.learning_rules.looking import array_of, reads_every_step, watch
 from nengo_epes.learning_rules.params import (
     BoundsParam,
     ControlsParam,
@@ -303,19 +303,19 @@ class EPESSim(Operator):
         """Make the function of one step; it holds no state of its own."""
         # the optimizer replaces signals, so that they are looked up here and now
         activities, port, eligibility, contribution, time = (
-            signals[sig] for sig in self.reads[:5]
+            array_of(signals, sig) for sig in self.reads[:5]
         )
         state = dict(zip(self.state_names, self.updates, strict=True))
-        arrays = {name: signals[sig] for name, sig in state.items()}
+        arrays = {name: array_of(signals, sig) for name, sig in state.items()}
         if len(self.reads) > 5:
-            arrays["weights"] = signals[self.reads[5]]
+            arrays["weights"] = array_of(signals, self.reads[5])
         rule = self.rule_type
         rate = rule.learning_rate / len(activities)
         hold = rule.hold.start if "hold" in rule.controls else None
         reset = rule.reset.start if "reset" in rule.controls else None
         memory = arrays.pop(STEP_STATE, None)
         steps = self.form.make_steps(arrays, rule, dt, rng, self.tag)
-        refresh = self._watch(signals, state, arrays, steps, contribution)
+        kept, keep_up = self._watch(signals, state, arrays, steps, contribution)
         check_finite = make_finite_check(
             self.tag, time, port=port, activities=activities
         )
@@ -334,21 +334,23 @@ class EPESSim(Operator):
             else:
                 now = eligibility, activities, steps.decay if advances else 1.0
                 steps.change(rule.step(memory, rate, pulse, steps.trace(), *now))
-            if refresh is not None:
-                refresh()
+            if kept:
+                keep_up()
 
         return explain_overflow(step_epes, self.tag, time)
 
     def _watch(self, signals, state, arrays, steps, contribution):
         """Have looks at weights, trace and change find them up to date.
 
-        Returns what must be called in every step where looks cannot be noticed.
+        Returns the list of what is kept by somebody, and what brings it up to date.
         """
         refresh, forms = self.form.looks(arrays, steps, contribution)
         refreshers = {} if refresh is None else {state["weights"]: refresh}
         formed = {self.form.formed[name]: form for name, form in forms.items()}
-        watched = watch(signals, self, refreshers, formed)
-        return None if watched else refresh
+        if watch(signals, self, refreshers, formed):
+            return signals.held, signals.keep_up
+        # another backend: looks cannot be noticed, and may come after every step
+        return (refresh is not None,), refresh
 
 
 @Builder.register(EPES)

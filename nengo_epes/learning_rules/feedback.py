@@ -43,10 +43,8 @@ def build_feedback(model, conn, feedback, size):
     ...     conn = nengo.Connection(nengo.Ensemble(8, 3), nengo.Node(size_in=3))
     >>> model = nengo.builder.Model()
     >>> model.build(net)
-    >>> g = Signal(shape=(2,), name="g")
-    >>> spread, B = build_feedback(model, conn, nengo.dists.Uniform(-1, 1), g)
-    >>> spread.shape, B.shape
-    ((3,), (3, 2))
+    >>> build_feedback(model, conn, nengo.dists.Uniform(-1, 1), 2).shape
+    (3, 2)
     """
     matrix = _feedback_matrix(model, conn, feedback, size)
     if matrix is None or isinstance(matrix, Signal):
@@ -72,6 +70,17 @@ def build_spread(model, conn, matrix, eligibility):
     -------
     Signal
         Shape (rows,); g itself where there is one g for each row.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     conn = nengo.Connection(nengo.Ensemble(8, 3), nengo.Node(size_in=3))
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> g = Signal(shape=(1,), name="g")
+    >>> build_spread(model, conn, build_feedback(model, conn, "broadcast", 1), g).shape
+    (3,)
     """
     if matrix is None:
         return eligibility

@@ -19,6 +19,7 @@ from nengo.builder.operator import Copy, DotInc, Operator
 from nengo.builder.signal import Signal
 
 from nengo_epes import updates
+from nengo_epes.learning_rules.looking import array_of
 from nengo_epes.learning_rules.signals import explain_overflow
 from nengo_epes.learning_rules.traces import blocks, build_trace, make_trace_steps
 
@@ -165,8 +166,8 @@ class ApplyChange(Operator):
 
     def make_step(self, signals, dt, rng):
         """Make the function of one step."""
-        weights = signals[self.incs[0]]
-        trace, step, time = (signals[sig] for sig in self.reads)
+        weights = array_of(signals, self.incs[0])
+        trace, step, time = (array_of(signals, sig) for sig in self.reads)
         bounds, shrinkage = limits(self.rule_type, dt)
         limited = bounds is not None or shrinkage != 0.0
         parts = blocks(trace, weights)
@@ -315,8 +316,10 @@ class FactoredProduct(Operator):
 
     def make_step(self, signals, dt, rng):
         """Make the function of one step."""
-        y = signals[self.incs[0]]
-        weights, x, feedback, learned, time = (signals[sig] for sig in self.reads)
+        y = array_of(signals, self.incs[0])
+        weights, x, feedback, learned, time = (
+            array_of(signals, sig) for sig in self.reads
+        )
 
         def multiply():
             product = weights.dot(x)

@@ -8,6 +8,8 @@ Operators hold the arrays themselves, so that what they read is never left behin
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 from nengo.builder.signal import SignalDict
 
@@ -15,7 +17,9 @@ from nengo.builder.signal import SignalDict
 class WatchedSignals(SignalDict):
     """A SignalDict that calls whoever owns a signal before the signal is looked at.
 
-    A SignalDict becomes one by `watch`; what it holds stays the same.
+    A SignalDict becomes one by `watch`; what it holds stays the same. Who keeps an
+    array that was looked at finds it up to date after every step, for as long as it is
+    kept.
     """
 
     def __getitem__(self, key):
@@ -29,18 +33,30 @@ class WatchedSignals(SignalDict):
         return self._look(key) if watched else super().__getitem__(key)
 
     def _look(self, key):
-        for refresh in self.refreshers.get(key.base, {}).values():
+        base = key.base
+        for refresh in self.refreshers.get(base, {}).values():
             refresh()
-        form = self.formed.get(key.base)
-        if form is None:
-            return super().__getitem__(key)
-        if key.base in self:  # because it is probed
-            dict.__getitem__(self, key.base)[...] = form()
-            return super().__getitem__(key)
-        array = np.ascontiguousarray(form(), dtype=key.dtype)
-        return np.ndarray(
-            key.shape, key.dtype, buffer=array, offset=key.offset, strides=key.strides
-        )
+        if base in self.formed and base not in self:  # it is not probed
+            array = _part(self.formed[base](), key)
+        else:
+            if base in self.formed:
+                dict.__getitem__(self, base)[...] = self.formed[base]()
+            # of its own, so that we know how long it is kept
+            array = super().__getitem__(key).view()
+        self.held.append((weakref.ref(array), key))
+        return array
+
+    def keep_up(self):
+        """Bring up to date what was looked at and is still kept."""
+        kept = [(array(), key) for array, key in self.held]
+        self.held[:] = [(weakref.ref(a), key) for a, key in kept if a is not None]
+        for array, key in kept:
+            if array is None:
+                continue
+            for refresh in self.refreshers.get(key.base, {}).values():
+                refresh()
+            if key.base in self.formed:
+                array[...] = _part(self.formed[key.base](), key)
 
     def items(self):
         """Return all signals as they are, watched ones first.
@@ -51,6 +67,31 @@ class WatchedSignals(SignalDict):
         return sorted(
             super().items(), key=lambda item: item[0].base not in self.refreshers
         )
+
+
+def _part(array, key):
+    """Return the part of a base signal's array that a signal is a view of."""
+    array = np.array(array, dtype=key.dtype, order="C")
+    if not key.is_view:
+        return array
+    return np.ndarray(
+        key.shape, key.dtype, buffer=array, offset=key.offset, strides=key.strides
+    )
+
+
+def array_of(signals, signal):
+    """Return the array of a signal to an operator, which looks at it in every step.
+
+    Parameters
+    ----------
+    signals : SignalDict
+        The arrays of a simulation, watched or not.
+    signal : Signal
+        One that has an array.
+    """
+    if isinstance(signals, SignalDict):
+        return SignalDict.__getitem__(signals, signal)
+    return signals[signal]
 
 
 def watch(signals, owner, refreshers, formed):
@@ -77,7 +118,7 @@ def watch(signals, owner, refreshers, formed):
         return False
     if not isinstance(signals, WatchedSignals):
         signals.__class__ = WatchedSignals
-        signals.refreshers, signals.formed = {}, {}
+        signals.refreshers, signals.formed, signals.held = {}, {}, []
     signals.known = {}
     for signal, refresh in refreshers.items():
         signals.refreshers.setdefault(signal.base, {})[owner] = refresh
