@@ -14,7 +14,14 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.surrogates import PiecewiseLinear, from_lif_state
-from nengo_epes.trials.hidden_network import DT, HOLD, SAMPLE, WINDOW, build
+from nengo_epes.trials.hidden_network import (
+    DT,
+    HOLD,
+    SAMPLE,
+    WINDOW,
+    additive_rmse,
+    build,
+)
 
 
 def angle(one, other):
@@ -83,8 +90,8 @@ def run(
     task="xor",
     line="random feedback",
     seed=0,
-    seconds=30.0,
-    test_seconds=10.0,
+    seconds=40.0,
+    test_seconds=6.0,
     progress_bar=False,
     **options,
 ):
@@ -106,7 +113,8 @@ def run(
     -------
     dict
         ``"rmse"``: root mean squared error of the test, from the last quarter of each
-        presentation, when the output has settled; ``"signs"``: the part of these
+        presentation, when the output has settled; ``"additive"``: the least that is
+        possible without learning in the hidden layer; ``"signs"``: the part of these
         outputs that have the sign of their target; ``"error"``: the RMSE of every 2 s
         while it learns and is tested, measured in the same way, and ``"angle"``:
         between the change of the hidden layer's weights in every 2 s of learning and
@@ -144,6 +152,7 @@ def run(
     test = slice(round(seconds / HOLD), None)
     return {
         "rmse": float(np.sqrt(squared[test].mean())),
+        "additive": additive_rmse(target[test].mean(axis=1)),
         "signs": float(np.mean(np.sign(output[test]) == np.sign(target[test]))),
         "error": np.sqrt(squared.reshape(-1, round(WINDOW / HOLD)).mean(axis=1)),
         "rate": float(np.mean(data["spikes"])),

@@ -14,7 +14,7 @@ the current decoders in place of B.
 
 At first every hidden neuron is driven by one of the two inputs only. What is decoded
 from it is then a sum f(x_1) + g(x_2), whatever the decoders, and no such sum solves the
-tasks (`ADDITIVE_RMSE`): the hidden layer has to learn.
+tasks (`additive_rmse`): the hidden layer has to learn.
 
 References
 ----------
@@ -41,9 +41,6 @@ SAMPLE = 0.005  # seconds between samples of what is recorded
 WINDOW = 2.0  # seconds, for the angle and for the error over time
 DT = 0.001
 MAX_RATE = 100.0  # hertz, of a sensor
-
-# the least RMSE of a sum f(x_1) + g(x_2), see `draw`
-ADDITIVE_RMSE = {"xor": 1.0, "square": math.sqrt(2) / 3}
 
 
 class Line(NamedTuple):
@@ -76,32 +73,34 @@ LINES = {
     "decoders only": Line(feedback=None),
     "encoder feedback": Line(feedback="encoders"),
     "random feedback": Line(),
-    "no psi": Line(post_derivative=None),
+    "no pseudo-derivative": Line(post_derivative=None),
     # psi is 0.1 on average, so that these updates are as large as those with psi
-    "no psi, a tenth of the rate": Line(post_derivative=None, rate=0.1),
+    "no pseudo-derivative, rate / 10": Line(post_derivative=None, rate=0.1),
     "late error, trace": Line(delay=HOLD, tau_e=HOLD),
     "late error, tau_e = 0": Line(delay=HOLD),
 }
 
 
-def draw(task, n, rng):
-    """Draw inputs and their targets.
+def draw(task, n_blocks, rng):
+    """Draw inputs and their targets, in blocks of four.
+
+    A block shows one pair of sizes with all four combinations of signs, in any order.
 
     Parameters
     ----------
     task : {"xor", "square"}
-        ``"xor"``: the inputs are -1 or 1, the target is minus their product, 1 where
-        they differ. ``"square"``: the inputs are uniform in [-1, 1], the targets are
-        the two parts x_1^2 - x_2^2 and 2 x_1 x_2 of the square of x_1 + i x_2.
-    n : int
+        ``"xor"``: all sizes are 1, and the target is minus the product of the inputs,
+        1 where they differ. ``"square"``: the sizes are uniform in [0, 1], and the
+        targets are x_1^2 - x_2^2 and 2 x_1 x_2, the square of x_1 + i x_2.
+    n_blocks : int
         How many.
     rng : numpy.random.RandomState
         Draws them.
 
     Returns
     -------
-    inputs : (n, 2) array
-    targets : (n, 1) or (n, 2) array
+    inputs : (4 n_blocks, 2) array
+    targets : (4 n_blocks, 1) or (4 n_blocks, 2) array
 
     Raises
     ------
@@ -110,28 +109,53 @@ def draw(task, n, rng):
 
     Examples
     --------
-    >>> inputs, targets = draw("xor", 3, np.random.RandomState(1))
+    >>> inputs, targets = draw("xor", 1, np.random.RandomState(1))
     >>> print(inputs.tolist(), targets.ravel())
-    [[1.0, 1.0], [-1.0, -1.0], [1.0, 1.0]] [-1. -1. -1.]
+    [[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]] [-1.  1. -1.  1.]
     """
+    if task not in ("xor", "square"):
+        raise ValidationError(
+            f"there is no task {task!r}: use 'xor' or 'square'", attr="task"
+        )
+    signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    order = [rng.permutation(4) for _ in range(n_blocks)]
+    inputs = signs[np.concatenate(order)].astype(float)
     if task == "xor":
-        inputs = rng.choice([-1.0, 1.0], (n, 2))
         return inputs, -inputs[:, :1] * inputs[:, 1:]
-    if task == "square":
-        inputs = rng.uniform(-1, 1, (n, 2))
-        square = (inputs[:, 0] + 1j * inputs[:, 1]) ** 2
-        return inputs, np.stack([square.real, square.imag], axis=1)
-    raise ValidationError(
-        f"there is no task {task!r}: use one of {[*ADDITIVE_RMSE]}", attr="task"
-    )
+    inputs *= np.repeat(rng.uniform(0, 1, (n_blocks, 2)), 4, axis=0)
+    square = (inputs[:, 0] + 1j * inputs[:, 1]) ** 2
+    return inputs, np.stack([square.real, square.imag], axis=1)
+
+
+def additive_rmse(targets):
+    """Return the least RMSE of any sums f(x_1) + g(x_2) on whole blocks of `draw`.
+
+    Over the four signs of a block such a sum is orthogonal to the product of the
+    inputs, which the last target is; the one before it is such a sum.
+
+    Parameters
+    ----------
+    targets : (n, size) array
+        From `draw`.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> print(additive_rmse(draw("xor", 5, np.random.RandomState(0))[1]))
+    1.0
+    """
+    return math.sqrt(np.sum(targets[:, -1] ** 2) / targets.size)
 
 
 def build(
     task="xor",
     line="random feedback",
     seed=0,
-    seconds=30.0,
-    test_seconds=10.0,
+    seconds=40.0,
+    test_seconds=6.0,
     n_hidden=100,
     learning_rate=1e-2,
     readout_rate=3e-4,
@@ -170,8 +194,8 @@ def build(
     """
     line = _line(line)
     rng = np.random.RandomState(seed)
-    n_inputs = math.ceil((seconds + test_seconds) / HOLD) + 1
-    inputs, targets = draw(task, n_inputs, rng)
+    n_blocks = math.ceil((seconds + test_seconds) / HOLD / 4)
+    inputs, targets = draw(task, n_blocks, rng)
     weights, bias = _initial(n_hidden, rng)
     size = targets.shape[1]
     encoders = nengo.dists.UniformHypersphere(surface=True).sample(
