@@ -157,7 +157,7 @@ def build(
     seconds=40.0,
     test_seconds=6.0,
     n_hidden=100,
-    learning_rate=1e-2,
+    learning_rate=5e-3,
     readout_rate=3e-4,
 ):
     """Build the network of one line.
