@@ -14,14 +14,8 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.surrogates import PiecewiseLinear, from_lif_state
-from nengo_epes.trials.hidden_network import (
-    DT,
-    HOLD,
-    SAMPLE,
-    WINDOW,
-    additive_rmse,
-    build,
-)
+from nengo_epes.trials.hidden_network import DT, HOLD, SAMPLE, WINDOW, build
+from nengo_epes.trials.hidden_tasks import additive_rmse
 
 
 def angle(one, other):
@@ -90,8 +84,8 @@ def run(
     task="xor",
     line="random feedback",
     seed=0,
-    seconds=40.0,
-    test_seconds=6.0,
+    seconds=60.0,
+    test_seconds=4.0,
     progress_bar=False,
     **options,
 ):

@@ -13,8 +13,8 @@ with the error :math:`\varepsilon` (output minus target), the pseudo-derivative
 the current decoders in place of B.
 
 At first every hidden neuron is driven by one of the two inputs only. What is decoded
-from it is then a sum f(x_1) + g(x_2), whatever the decoders, and no such sum solves the
-tasks (`additive_rmse`): the hidden layer has to learn.
+(once it has settled) is then a sum f(x_1) + g(x_2), whatever the decoders, and no such
+sum solves the tasks (`hidden_tasks.additive_rmse`): the hidden layer has to learn.
 
 References
 ----------
@@ -25,7 +25,6 @@ Communications, 7, 13276.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import nengo
@@ -34,6 +33,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_epes.learning_rules import EPES
 from nengo_epes.synapses import z
+from nengo_epes.trials.hidden_tasks import draw
 
 HOLD = 0.1  # seconds for which an input is shown
 TAU = 0.02  # seconds; filters the output, its target, and the activities
@@ -76,88 +76,19 @@ LINES = {
     "no pseudo-derivative": Line(post_derivative=None),
     # psi is 0.1 on average, so that these updates are as large as those with psi
     "no pseudo-derivative, rate / 10": Line(post_derivative=None, rate=0.1),
-    "late error, trace": Line(delay=HOLD, tau_e=HOLD),
-    "late error, tau_e = 0": Line(delay=HOLD),
+    "late error, trace": Line(delay=0.15, tau_e=0.15),
+    "late error, tau_e = 0": Line(delay=0.15),
 }
-
-
-def draw(task, n_blocks, rng):
-    """Draw inputs and their targets, in blocks of four.
-
-    A block shows one pair of sizes with all four combinations of signs, in any order.
-
-    Parameters
-    ----------
-    task : {"xor", "square"}
-        ``"xor"``: all sizes are 1, and the target is minus the product of the inputs,
-        1 where they differ. ``"square"``: the sizes are uniform in [0, 1], and the
-        targets are x_1^2 - x_2^2 and 2 x_1 x_2, the square of x_1 + i x_2.
-    n_blocks : int
-        How many.
-    rng : numpy.random.RandomState
-        Draws them.
-
-    Returns
-    -------
-    inputs : (4 n_blocks, 2) array
-    targets : (4 n_blocks, 1) or (4 n_blocks, 2) array
-
-    Raises
-    ------
-    ValidationError
-        If there is no such task.
-
-    Examples
-    --------
-    >>> inputs, targets = draw("xor", 1, np.random.RandomState(1))
-    >>> print(inputs.tolist(), targets.ravel())
-    [[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]] [-1.  1. -1.  1.]
-    """
-    if task not in ("xor", "square"):
-        raise ValidationError(
-            f"there is no task {task!r}: use 'xor' or 'square'", attr="task"
-        )
-    signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
-    order = [rng.permutation(4) for _ in range(n_blocks)]
-    inputs = signs[np.concatenate(order)].astype(float)
-    if task == "xor":
-        return inputs, -inputs[:, :1] * inputs[:, 1:]
-    inputs *= np.repeat(rng.uniform(0, 1, (n_blocks, 2)), 4, axis=0)
-    square = (inputs[:, 0] + 1j * inputs[:, 1]) ** 2
-    return inputs, np.stack([square.real, square.imag], axis=1)
-
-
-def additive_rmse(targets):
-    """Return the least RMSE of any sums f(x_1) + g(x_2) on whole blocks of `draw`.
-
-    Over the four signs of a block such a sum is orthogonal to the product of the
-    inputs, which the last target is; the one before it is such a sum.
-
-    Parameters
-    ----------
-    targets : (n, size) array
-        From `draw`.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> print(additive_rmse(draw("xor", 5, np.random.RandomState(0))[1]))
-    1.0
-    """
-    return math.sqrt(np.sum(targets[:, -1] ** 2) / targets.size)
 
 
 def build(
     task="xor",
     line="random feedback",
     seed=0,
-    seconds=40.0,
-    test_seconds=6.0,
+    seconds=60.0,
+    test_seconds=4.0,
     n_hidden=100,
-    learning_rate=5e-3,
+    learning_rate=2e-3,
     readout_rate=3e-4,
 ):
     """Build the network of one line.
@@ -165,12 +96,12 @@ def build(
     Parameters
     ----------
     task : {"xor", "square"}
-        See `draw`.
+        See `hidden_tasks.draw`.
     line : str or Line
         One of `LINES` by its name, or another one.
     seed : int
-        Of the inputs, the initial weights and the feedback. All lines of a seed differ
-        in the learning of the hidden layer only.
+        Of the inputs, the initial weights and the feedback. Lines of the same seed and
+        delay differ in the learning of the hidden layer only.
     seconds, test_seconds : float
         For how long it learns, and then is tested without learning.
     n_hidden : int
@@ -194,8 +125,8 @@ def build(
     """
     line = _line(line)
     rng = np.random.RandomState(seed)
-    n_blocks = math.ceil((seconds + test_seconds) / HOLD / 4)
-    inputs, targets = draw(task, n_blocks, rng)
+    parts = [draw(task, round(s / HOLD / 4), rng) for s in (seconds, test_seconds)]
+    inputs, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
     weights, bias = _initial(n_hidden, rng)
     size = targets.shape[1]
     encoders = nengo.dists.UniformHypersphere(surface=True).sample(
