@@ -39,7 +39,7 @@ def draw(task, n_blocks, rng):
     --------
     >>> inputs, targets = draw("xor", 1, np.random.RandomState(1))
     >>> print(inputs.tolist(), targets.ravel())
-    [[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]] [-1.  1. -1.  1.]
+    [[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]] [-1.  1. -1.  1.]
     """
     if task not in ("xor", "square"):
         raise ValidationError(
