@@ -16,8 +16,6 @@ At first every hidden neuron is driven by one of the two inputs only. What is de
 (once it has settled) is then a sum f(x_1) + g(x_2), whatever the decoders, and no such
 sum solves the tasks (`hidden_tasks.additive_rmse`): the hidden layer has to learn.
 
-References
-----------
 Lillicrap, T. P., Cownden, D., Tweed, D. B., & Akerman, C. J. (2016). Random synaptic
 feedback weights support error backpropagation for deep learning. Nature
 Communications, 7, 13276.
