@@ -18,6 +18,9 @@ MODULES = (
     "nengo_epes.learning_rules",
     "nengo_epes.updates",
     "nengo_epes.trials.delayed_error",
+    "nengo_epes.trials.hidden_layer",
+    "nengo_epes.trials.hidden_network",
+    "nengo_epes.trials.hidden_tasks",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

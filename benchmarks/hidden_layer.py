@@ -1,0 +1,159 @@
+"""A hidden layer taught by random feedback, over seeds: benchmarks/hidden_layer.py.
+
+Every line of `nengo_epes.trials.hidden_layer` learns both tasks. A line has learned a
+task where the RMSE of its test is below half of the least that is possible without
+learning in the hidden layer, and has failed where it is above 0.75 of that.
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import nengo
+import numpy as np
+
+from nengo_epes.files import write_atomically
+from nengo_epes.trials import hidden_layer
+from nengo_epes.trials.hidden_network import LINES
+
+SEEDS = range(10)  # learning rates and times were chosen on seeds 1000 to 1008
+SETTINGS = {
+    "xor": {"seconds": 60.0, "test_seconds": 4.0, "learning_rate": 2e-3},
+    "square": {"seconds": 70.0, "test_seconds": 12.0, "learning_rate": 1e-2},
+}
+RESULTS = Path(__file__).parent / "results"
+# Okabe and Ito's colours, told apart by dashes and markers too
+STYLES = {
+    "decoders only": ("#000000", ":", "x"),
+    "encoder feedback": ("#56B4E9", "-", "s"),
+    "random feedback": ("#D55E00", "-", "o"),
+    "no pseudo-derivative": ("#E69F00", "--", "^"),
+    "no pseudo-derivative, rate / 10": ("#CC79A7", "--", "v"),
+    "late error, trace": ("#009E73", "-.", "D"),
+    "late error, tau_e = 0": ("#0072B2", (0, (1, 1)), "P"),
+}
+
+
+def learn(task):
+    """Run all lines and seeds of a task; return their results, by line."""
+    results = {line: [] for line in LINES}
+    for seed in SEEDS:
+        for line, collected in results.items():
+            result = hidden_layer.run(task, line, seed, **SETTINGS[task])
+            collected.append(result)
+            print(task, seed, line, round(result["rmse"], 4), flush=True)
+    return results
+
+
+def summary(task, results):
+    """Reduce the results of a task to the numbers that are reported."""
+    rmse = {line: [r["rmse"] for r in runs] for line, runs in results.items()}
+    ratio = np.divide(rmse["random feedback"], rmse["encoder feedback"])
+    relative = {
+        line: [r["rmse"] / r["additive"] for r in runs]
+        for line, runs in results.items()
+    }
+    runs = {
+        line: {
+            "mean RMSE": float(np.mean(values)),
+            "learned": sum(value < 0.5 for value in relative[line]),
+            "failed": sum(value > 0.75 for value in relative[line]),
+            "RMSE": _rounded(values),
+            "right signs": _rounded([r["signs"] for r in results[line]]),
+            "mean rate (Hz)": _rounded([r["rate"] for r in results[line]], 1),
+            "median RMSE over time": _median(results[line], "error", 4),
+            "median angle over time (degrees)": _median(results[line], "angle", 1),
+        }
+        for line, values in rmse.items()
+    }
+    return {
+        **SETTINGS[task],
+        "least RMSE without learning in the hidden layer": _rounded(
+            [run["additive"] for run in results["decoders only"]]
+        ),
+        "random feedback within 20 % of encoder feedback": int(np.sum(ratio <= 1.2)),
+        "random relative to encoder feedback": _rounded(ratio),
+        "lines": runs,
+    }
+
+
+def _rounded(values, digits=4):
+    return [round(float(value), digits) for value in values]
+
+
+def _median(runs, name, digits):
+    """Return the median over seeds; None where nothing changed in the hidden layer."""
+    values = np.median([run[name] for run in runs], axis=0)
+    return None if np.isnan(values).any() else _rounded(values, digits)
+
+
+def plot(results):
+    """Draw, for each task, the errors of the test, and error and angle over time."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        2, 3, figsize=(13, 7), layout="constrained", width_ratios=(1.1, 1, 1)
+    )
+    titles = {"xor": "XOR", "square": "the square of a complex number"}
+    for row, (task, of_task) in zip(axes, results.items(), strict=True):
+        for k, (line, (colour, dashes, marker)) in enumerate(STYLES.items()):
+            runs = of_task[line]
+            rmse = [run["rmse"] / run["additive"] for run in runs]
+            style = {"color": colour, "marker": marker, "ls": "none", "mfc": "none"}
+            spread = np.linspace(-0.25, 0.25, len(rmse))
+            row[0].plot(rmse, k + spread, ms=5, **style)
+            style = {"color": colour, "ls": dashes, "lw": 1.8}
+            row[1].plot(runs[0]["time"], _seeds_median(runs, "error"), **style)
+            if line in ("encoder feedback", "random feedback", "late error, trace"):
+                angles = _seeds_median(runs, "angle")
+                time = runs[0]["time"][: len(angles)]
+                row[2].plot(time, angles, label=line, **style)
+                low, high = np.quantile([r["angle"] for r in runs], (0, 1), axis=0)
+                row[2].fill_between(time, low, high, color=colour, alpha=0.15, lw=0)
+        row[0].axvline(1, color="0.5", lw=1)
+        row[0].set_yticks(range(len(STYLES)), STYLES)
+        row[0].invert_yaxis()
+        row[0].set(xscale="log", title=titles[task])
+        row[1].axvline(SETTINGS[task]["seconds"], color="0.5", lw=1)
+        row[1].set(yscale="log", xlabel="time (s)", ylabel="RMSE over 2 s, median")
+        row[1].set_title("learning; right of the line the test")
+        row[2].axhline(90, color="0.5", lw=1)
+        row[2].set(xlabel="time (s)", ylabel="angle (degrees)", ylim=(0, 125))
+        row[2].set_title("from the hidden update to the gradient")
+        row[2].legend(fontsize="small", loc="upper right")
+    return figure
+
+
+def _seeds_median(runs, name):
+    return np.median([run[name] for run in runs], axis=0)
+
+
+def main():
+    """Run the seeds, count what was learned, and write table and figure."""
+    results = {task: learn(task) for task in SETTINGS}
+    write(results)
+
+
+def write(results):
+    """Write table and figure, and print what is to be seen at once."""
+    table = {
+        "command": "python benchmarks/hidden_layer.py",
+        "versions": {"nengo": nengo.__version__, "numpy": np.__version__},
+        "seeds": list(SEEDS),
+        **{task: summary(task, of_task) for task, of_task in results.items()},
+    }
+    for task in SETTINGS:
+        print(task, *list(table[task].items())[3:6], sep="\n  ")
+        for line, row in table[task]["lines"].items():
+            print("  ", line, *list(row.items())[:3])
+    text = json.dumps(table, indent=2) + "\n"
+    write_atomically(RESULTS / "hidden_layer.json", lambda path: path.write_text(text))
+    figure = plot(results)
+    write_atomically(
+        RESULTS / "hidden_layer.png", lambda path: figure.savefig(path, dpi=110)
+    )
+
+
+if __name__ == "__main__":
+    mpl.use("agg")
+    main()
