@@ -163,7 +163,7 @@ def _entry(value: ArrayFunction, derivative: ArrayFunction | None) -> Activation
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": _entry(_identity, _ones),
+    "identity": Activation(_identity, _ones),  # which cannot underflow
     "tanh": _entry(np.tanh, _sech_squared),
     "sigmoid": _entry(_sigmoid, _d_sigmoid),
     "relu": _entry(_relu, _d_relu),

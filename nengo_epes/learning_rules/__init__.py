@@ -3,9 +3,9 @@
 from nengo_epes.learning_rules.epes import EPES, EPESSim, build_epes
 from nengo_epes.learning_rules.reinforce import (
     GaussianREINFORCE,
-    GaussianREINFORCESim,
     build_gaussian_reinforce,
 )
+from nengo_epes.learning_rules.reinforce_sim import GaussianREINFORCESim
 
 __all__ = [
     "EPES",

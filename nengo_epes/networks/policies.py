@@ -23,9 +23,8 @@ class _Gaussian:
         return generator.standard_normal(self.n_noise)
 
     def decide(self, decoded, noise):
-        drawn = gaussian.decide(self.spec, decoded, noise)
-        mean, std = gaussian.distribution(self.spec, decoded)
-        return np.concatenate([drawn.score, drawn.action, mean, std, drawn.log_density])
+        # in the order of the layout
+        return np.concatenate(gaussian.decide(self.spec, decoded, noise))
 
 
 class _Softmax:
