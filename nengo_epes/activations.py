@@ -39,7 +39,7 @@ def _indicator(condition: npt.NDArray[np.bool_], like: FloatArray) -> FloatArray
 
 
 def _ones(x: FloatArray) -> FloatArray:
-    return np.ones_like(x)
+    return np.ones(x.shape, x.dtype)  # quicker than ones_like
 
 
 def _identity(x: FloatArray) -> FloatArray:

@@ -139,17 +139,23 @@ def distribution(
     >>> print(mean, std)
     [0.] [1.]
     """
-    return _distribution(spec, *_split(spec, decoded))
+    mean, std, _ = _distribution(spec, *_split(spec, decoded))
+    return mean, std
 
 
 def _distribution(
     spec: GaussianPolicySpec, m: FloatArray, log_std: FloatArray | None
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_] | None]:
+    """Return mu, sigma, and where l moves sigma; None where there is no l."""
     mean = activation(spec.mean_activation)(m)
-    if spec.fixed_std is not None or log_std is None:
-        return mean, np.full_like(mean, spec.fixed_std)
-    low, high = spec.log_std_bounds  # quicker than np.clip
-    return mean, np.exp(np.minimum(np.maximum(log_std, low), high))
+    if log_std is None:
+        return mean, np.full_like(mean, spec.fixed_std), None
+    if spec.fixed_std is not None:
+        moves = np.zeros(log_std.shape, np.bool_)
+        return mean, np.full_like(mean, spec.fixed_std), moves
+    low, high = spec.log_std_bounds
+    limited = np.minimum(np.maximum(log_std, low), high)  # quicker than np.clip
+    return mean, np.exp(limited), limited == log_std
 
 
 def score(
@@ -191,26 +197,22 @@ def score(
     [2. 3.]
     """
     m, log_std = _split(spec, decoded)
-    mean, std = _distribution(spec, m, log_std)
-    return _score(spec, m, log_std, std, _standardized(floats(y), mean, std, noise))
+    mean, std, moves = _distribution(spec, m, log_std)
+    return _score(spec, m, std, moves, _standardized(floats(y), mean, std, noise))
 
 
 def _score(
     spec: GaussianPolicySpec,
     m: FloatArray,
-    log_std: FloatArray | None,
     std: FloatArray,
+    moves: npt.NDArray[np.bool_] | None,
     z: FloatArray,
 ) -> FloatArray:
     slope = activation_derivative(spec.mean_activation)(m)
     for_mean = slope * (z * std if spec.variance_scaled else z / std)
-    if log_std is None:
+    if moves is None:
         return for_mean
-    if spec.fixed_std is not None:
-        return np.concatenate([for_mean, np.zeros_like(for_mean)], axis=-1)
-    low, high = spec.log_std_bounds
-    for_log_std = (z * z - 1) * ((low <= log_std) & (log_std <= high))
-    return np.concatenate([for_mean, for_log_std], axis=-1)
+    return np.concatenate([for_mean, (z * z - 1) * moves], axis=-1)
 
 
 class Decision(NamedTuple):
@@ -259,7 +261,7 @@ def decide(
     [1.] [2. 3.]
     """
     m, log_std = _split(spec, decoded)
-    mean, std = _distribution(spec, m, log_std)
+    mean, std, moves = _distribution(spec, m, log_std)
     noise = floats(noise)
     drawn = mean + std * noise
     action = clip_action(drawn, spec.action_low, spec.action_high)
@@ -267,7 +269,7 @@ def decide(
     if spec.clip_before_score and action is not drawn:
         z = _standardized(action, mean, std, noise)
     return Decision(
-        score=_score(spec, m, log_std, std, z),
+        score=_score(spec, m, std, moves, z),
         action=action,
         mean=mean,
         standard_deviation=std,
