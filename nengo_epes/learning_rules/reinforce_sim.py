@@ -156,7 +156,7 @@ class GaussianREINFORCESim(Operator):
             seen[...] = activities
             numbers[REWARD] = reward
             for (rows, column), scratch in parts:
-                np.multiply(column, seen, scratch)
+                np.dot(column, seen[None], scratch)
                 np.add(rows, scratch, rows)
             if accumulated is not None:
                 scale = rule.objective_scale
@@ -177,19 +177,19 @@ class GaussianREINFORCESim(Operator):
     def _make_forms(self, arrays, weights):
         """Make the functions that form what can be looked at, by name."""
         rule, numbers, held = self.rule_type, arrays["numbers"], arrays["held"]
-        m, right = factors(rule, arrays)
+        m, right, product = factors(rule, arrays)
         layout = gaussian.decision_layout(rule.n_rows, rule.n_actions)
         log_density = held[layout["log_density"].start - 1 :]
 
         def delta():
-            change = m * (numbers[LEARNED] * right)
+            change = product(m, numbers[LEARNED] * right)
             updates.limit_change(change, weights, rule.weight_bounds, 0.0)
             return change
 
         return {
             "delta": delta,
-            "eligibility": lambda: m * (numbers[SHOWN] * right),
-            "gradient": lambda: m * (numbers[REWARDED] * right),
+            "eligibility": lambda: product(m, numbers[SHOWN] * right),
+            "gradient": lambda: product(m, numbers[REWARDED] * right),
             "objective": lambda: gaussian.objective(
                 log_density, numbers[REWARD], rule.objective_scale
             ),
@@ -197,7 +197,7 @@ class GaussianREINFORCESim(Operator):
 
 
 def factors(rule_type, arrays):
-    """Return two arrays whose product is M, the first of them with a row for each row.
+    """Return two factors of M, the first with a row for each row of M, and the product.
 
     Parameters
     ----------
@@ -207,8 +207,8 @@ def factors(rule_type, arrays):
         The state, see `build_state`.
     """
     if "total" in arrays:
-        return arrays["total"], 1.0
-    return arrays["held"][: rule_type.n_rows, None], arrays["seen"]
+        return arrays["total"], 1.0, np.multiply
+    return arrays["held"][: rule_type.n_rows, None], arrays["seen"][None], np.dot
 
 
 class ApplyGradient(Operator):
@@ -248,7 +248,9 @@ class ApplyGradient(Operator):
         """Make the function of one step."""
         weights = signals[self.incs[0]]
         time, step, numbers, *arrays = (signals[sig] for sig in self.reads)
-        m, right = factors(self.rule_type, dict(zip(self.names, arrays, strict=True)))
+        m, right, product = factors(
+            self.rule_type, dict(zip(self.names, arrays, strict=True))
+        )
         bounds = self.rule_type.weight_bounds
         parts = blocks(weights, m)
 
@@ -259,7 +261,7 @@ class ApplyGradient(Operator):
                 return
             times = factor * right
             for (weight, rows), change in parts:
-                np.multiply(rows, times, change)
+                product(rows, times, change)
                 if bounds is not None:
                     updates.limit_change(change, weight, bounds, 0.0)
                 np.add(weight, change, weight)

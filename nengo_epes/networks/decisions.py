@@ -85,6 +85,7 @@ class DecisionProcess(nengo.Process):
         every = None if self.period is None else self._steps_in_period(dt)
         decision, pulse = np.split(output, [policy.size_decision])
         decided, held, score = decision[:1], decision[1:], decision[1 : 1 + n_rows]
+        duration = np.array(dt, output.dtype)  # divided by quicker than a float
 
         def is_due(x):
             if every is not None:
@@ -99,7 +100,7 @@ class DecisionProcess(nengo.Process):
             if is_due(x):
                 which = decisions.item()
                 held[...] = policy.decide(x[:n_rows], noise_of(which))
-                np.divide(score, dt, out=pulse)
+                np.divide(score, duration, pulse)
                 decided[0] = 1.0
                 decisions[0] = which + 1
             elif decided[0]:

@@ -1,0 +1,90 @@
+"""A decision of a few actions, in Python's floats, which numpy's calls take longer for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nengo_epes.activations import FloatArray, activation, activation_derivative
+from nengo_epes.gaussian.density import LOG_SQRT_2PI, decide
+from nengo_epes.gaussian.spec import GaussianPolicySpec
+
+# about so many actions take as long in numpy
+FEW = 8
+
+
+def decide_once(
+    spec: GaussianPolicySpec, decoded: FloatArray, noise: FloatArray
+) -> Sequence[float]:
+    """Return what `decide` returns, for one decision and in one sequence.
+
+    Parameters
+    ----------
+    spec : GaussianPolicySpec
+        The policy.
+    decoded : (R,) array
+        m, then l where sigma is learned.
+    noise : (A,) array
+        eps, standard normal.
+
+    Returns
+    -------
+    sequence of float
+        Score, action, mean, standard deviation and log density, as
+        `decision_layout` has them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> told = decide_once(GaussianPolicySpec(1), np.array([1.0, 0.0]), np.array([2.0]))
+    >>> print(*told[:3])
+    2.0 3.0 3.0
+    """
+    if spec.n_actions <= FEW:
+        try:
+            return _decide_few(spec, decoded, noise)
+        except (OverflowError, ZeroDivisionError):
+            pass  # numpy goes on with infinity
+    decision = decide(spec, decoded, noise)
+    return [value for part in decision for value in part.tolist()]
+
+
+def _decide_few(
+    spec: GaussianPolicySpec, decoded: FloatArray, noise: FloatArray
+) -> list[float]:
+    n, scaled, rescored = spec.n_actions, spec.variance_scaled, spec.clip_before_score
+    m = decoded[:n]
+    means: list[float] = activation(spec.mean_activation)(m).tolist()
+    slopes = activation_derivative(spec.mean_activation)(m).tolist()
+    learned = spec.fixed_std is None
+    log_stds = (
+        decoded[n:].tolist() if learned else [math.log(spec.fixed_std or 1.0)] * n
+    )
+    lowest, highest = spec.log_std_bounds if learned else (-math.inf, math.inf)
+    lows = _each(spec.action_low, -math.inf, n)
+    highs = _each(spec.action_high, math.inf, n)
+    for_mean, for_log_std, actions, stds, densities = [], [], [], [], []
+    for i, (mean, log_std, z) in enumerate(
+        zip(means, log_stds, noise.tolist(), strict=True)
+    ):
+        limited = min(max(log_std, lowest), highest)
+        std = math.exp(limited) if learned else spec.fixed_std
+        drawn = mean + std * z
+        action = min(max(drawn, lows[i]), highs[i])
+        if rescored and action != drawn:
+            z = (action - mean) / std
+        for_mean.append(slopes[i] * (z * std if scaled else z / std))
+        if learned:
+            for_log_std.append(z * z - 1.0 if limited == log_std else 0.0)
+        actions.append(action)
+        stds.append(std)
+        densities.append(-0.5 * z * z - limited - LOG_SQRT_2PI)
+    return for_mean + for_log_std + actions + means + stds + densities
+
+
+def _each(
+    bound: float | tuple[float, ...] | None, none: float, n: int
+) -> tuple[float, ...]:
+    if isinstance(bound, tuple):
+        return bound
+    return (none if bound is None else bound,) * n
