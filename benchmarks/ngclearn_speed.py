@@ -108,16 +108,15 @@ class Ours:
         self.operators = self._operators()
 
     def _operators(self):
-        """Return the functions of all operators but the clock and the neurons."""
-        pairs = list(zip(self.sim._step_order, self.sim._steps, strict=True))
-        neurons = next(op for op, _ in pairs if isinstance(op, SimNeurons))
-        current = neurons.reads[0]
-        return [
-            step
-            for op, step in pairs
-            if not isinstance(op, SimNeurons | TimeUpdate)
-            and not all(signal is current for signal in op.sets + op.incs or [None])
-        ]
+        """Return the functions of all operators but the clock's and the neurons'."""
+        # and but what the neurons alone read
+        others = {op for op in self.sim.dg if isinstance(op, SimNeurons | TimeUpdate)}
+        for op in reversed(self.sim._step_order):
+            readers = self.sim.dg[op]
+            if readers and readers <= others:
+                others.add(op)
+        pairs = zip(self.sim._step_order, self.sim._steps, strict=True)
+        return [step for op, step in pairs if op not in others]
 
     def weights(self):
         """Return what is learned."""

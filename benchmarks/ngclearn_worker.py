@@ -1,8 +1,8 @@
 """Runs ngc-learn's `REINFORCESynapse.evolve` for benchmarks/ngclearn_speed.py.
 
 For the interpreter of an environment with ngclearn, and without this package:
-``python ngclearn_worker.py N_PRE N_ACTIONS``. Reads lines ``FORM STEPS`` from stdin, and
-answers with the seconds that so many steps took. The first answer is the versions.
+``python ngclearn_worker.py N_PRE N_ACTIONS``. It reads lines ``FORM STEPS`` from stdin
+and answers with the seconds that so many steps took. The first answer is the versions.
 """
 
 import os

@@ -39,7 +39,9 @@ def _indicator(condition: npt.NDArray[np.bool_], like: FloatArray) -> FloatArray
 
 
 def _ones(x: FloatArray) -> FloatArray:
-    return np.ones(x.shape, x.dtype)  # quicker than ones_like
+    ones = x.copy()  # quicker than ones_like
+    ones.fill(1.0)
+    return ones
 
 
 def _identity(x: FloatArray) -> FloatArray:

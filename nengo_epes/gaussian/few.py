@@ -1,9 +1,10 @@
-"""A decision of a few actions, in Python's floats, which numpy's calls take longer for."""
+"""One decision: for a few actions Python's floats are quicker than numpy's calls."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+
+import numpy as np
 
 from nengo_epes.activations import FloatArray, activation, activation_derivative
 from nengo_epes.gaussian.density import LOG_SQRT_2PI, decide
@@ -15,7 +16,7 @@ FEW = 8
 
 def decide_once(
     spec: GaussianPolicySpec, decoded: FloatArray, noise: FloatArray
-) -> Sequence[float]:
+) -> FloatArray | list[float]:
     """Return what `decide` returns, for one decision and in one sequence.
 
     Parameters
@@ -29,7 +30,7 @@ def decide_once(
 
     Returns
     -------
-    sequence of float
+    array or list of float
         Score, action, mean, standard deviation and log density, as
         `decision_layout` has them.
 
@@ -45,8 +46,7 @@ def decide_once(
             return _decide_few(spec, decoded, noise)
         except (OverflowError, ZeroDivisionError):
             pass  # numpy goes on with infinity
-    decision = decide(spec, decoded, noise)
-    return [value for part in decision for value in part.tolist()]
+    return np.concatenate(decide(spec, decoded, noise))
 
 
 def _decide_few(

@@ -177,27 +177,27 @@ class GaussianREINFORCESim(Operator):
     def _make_forms(self, arrays, weights):
         """Make the functions that form what can be looked at, by name."""
         rule, numbers, held = self.rule_type, arrays["numbers"], arrays["held"]
-        m, right, product = factors(rule, arrays)
+        m, multiply = make_multiply(rule, arrays)
         layout = gaussian.decision_layout(rule.n_rows, rule.n_actions)
         log_density = held[layout["log_density"].start - 1 :]
 
         def delta():
-            change = product(m, numbers[LEARNED] * right)
+            change = multiply(m, numbers[LEARNED])
             updates.limit_change(change, weights, rule.weight_bounds, 0.0)
             return change
 
         return {
             "delta": delta,
-            "eligibility": lambda: product(m, numbers[SHOWN] * right),
-            "gradient": lambda: product(m, numbers[REWARDED] * right),
+            "eligibility": lambda: multiply(m, numbers[SHOWN]),
+            "gradient": lambda: multiply(m, numbers[REWARDED]),
             "objective": lambda: gaussian.objective(
                 log_density, numbers[REWARD], rule.objective_scale
             ),
         }
 
 
-def factors(rule_type, arrays):
-    """Return two factors of M, the first with a row for each row of M, and the product.
+def make_multiply(rule_type, arrays):
+    """Make what multiplies M by a number.
 
     Parameters
     ----------
@@ -205,10 +205,23 @@ def factors(rule_type, arrays):
         The parameters.
     arrays : dict of str to array
         The state, see `build_state`.
+
+    Returns
+    -------
+    m : array
+        What has a row for each row of M.
+    multiply : callable
+        ``multiply(rows, factor, out)`` takes rows of m and writes those of M times
+        the factor.
     """
     if "total" in arrays:
-        return arrays["total"], 1.0, np.multiply
-    return arrays["held"][: rule_type.n_rows, None], arrays["seen"][None], np.dot
+        return arrays["total"], np.multiply
+    seen = arrays["seen"][None]
+
+    def multiply(rows, factor, out=None):
+        return np.dot(rows * factor, seen, out)
+
+    return arrays["held"][: rule_type.n_rows, None], multiply
 
 
 class ApplyGradient(Operator):
@@ -248,9 +261,8 @@ class ApplyGradient(Operator):
         """Make the function of one step."""
         weights = signals[self.incs[0]]
         time, step, numbers, *arrays = (signals[sig] for sig in self.reads)
-        m, right, product = factors(
-            self.rule_type, dict(zip(self.names, arrays, strict=True))
-        )
+        arrays = dict(zip(self.names, arrays, strict=True))
+        m, multiply = make_multiply(self.rule_type, arrays)
         bounds = self.rule_type.weight_bounds
         parts = blocks(weights, m)
 
@@ -259,9 +271,8 @@ class ApplyGradient(Operator):
             # as in most steps; and before the first one nothing was learned
             if factor == 0.0 and (bounds is None or step.item() == 1):
                 return
-            times = factor * right
             for (weight, rows), change in parts:
-                product(rows, times, change)
+                multiply(rows, factor, change)
                 if bounds is not None:
                     updates.limit_change(change, weight, bounds, 0.0)
                 np.add(weight, change, weight)

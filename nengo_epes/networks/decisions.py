@@ -127,10 +127,11 @@ class DecisionProcess(nengo.Process):
         bits = np.random.Philox(key=key)
         generator = np.random.Generator(bits)
         start = bits.state  # quicker to set than to make another generator
+        counter = start["state"]["counter"]
 
         def draw(decision):
             # counters that differ in a high word are as good as other seeds
-            start["state"]["counter"][2] = decision
+            counter[2] = decision
             bits.state = start
             return self.policy.draw(generator)
 
