@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from nengo_epes.activations import FloatArray, activation, activation_derivative
 from nengo_epes.gaussian.density import LOG_SQRT_2PI, decide
-from nengo_epes.gaussian.spec import GaussianPolicySpec
+from nengo_epes.gaussian.spec import Bound, GaussianPolicySpec
 
 # about so many actions take as long in numpy
 FEW = 8
@@ -56,10 +57,9 @@ def _decide_few(
     m = decoded[:n]
     means: list[float] = activation(spec.mean_activation)(m).tolist()
     slopes = activation_derivative(spec.mean_activation)(m).tolist()
-    learned = spec.fixed_std is None
-    log_stds = (
-        decoded[n:].tolist() if learned else [math.log(spec.fixed_std or 1.0)] * n
-    )
+    fixed = spec.fixed_std
+    learned = fixed is None
+    log_stds = decoded[n:].tolist() if fixed is None else [math.log(fixed)] * n
     lowest, highest = spec.log_std_bounds if learned else (-math.inf, math.inf)
     lows = _each(spec.action_low, -math.inf, n)
     highs = _each(spec.action_high, math.inf, n)
@@ -68,7 +68,7 @@ def _decide_few(
         zip(means, log_stds, noise.tolist(), strict=True)
     ):
         limited = min(max(log_std, lowest), highest)
-        std = math.exp(limited) if learned else spec.fixed_std
+        std = math.exp(limited) if fixed is None else fixed
         drawn = mean + std * z
         action = min(max(drawn, lows[i]), highs[i])
         if rescored and action != drawn:
@@ -82,9 +82,7 @@ def _decide_few(
     return for_mean + for_log_std + actions + means + stds + densities
 
 
-def _each(
-    bound: float | tuple[float, ...] | None, none: float, n: int
-) -> tuple[float, ...]:
-    if isinstance(bound, tuple):
-        return bound
-    return (none if bound is None else bound,) * n
+def _each(bound: Bound, none: float, n: int) -> Sequence[float]:
+    if bound is None:
+        return (none,) * n
+    return (bound,) * n if isinstance(bound, float) else tuple(bound)

@@ -28,15 +28,13 @@ from nengo_epes.learning_rules.params import BoundsParam
 from nengo_epes.learning_rules.reinforce_sim import (
     ApplyGradient,
     GaussianREINFORCESim,
-    build_state,
 )
+from nengo_epes.learning_rules.reinforce_state import HELD, build_state
 from nengo_epes.learning_rules.signals import (
     build_activities,
     build_port,
     learned_shape,
 )
-
-HELD = ("score", "action", "mean", "standard_deviation", "log_density")
 
 
 class GaussianREINFORCE(LearningRuleType):
@@ -80,7 +78,7 @@ class GaussianREINFORCE(LearningRuleType):
     weight_bounds : tuple of float or None, optional
         (low, high), within which all weights are kept; (0, w_bound) in ngc-learn.
     decay : float, optional
-        Of the accumulated gradients, which are there to be looked at.
+        Of the accumulated gradients, which are there only where they are probed.
 
     Raises
     ------
@@ -269,11 +267,5 @@ def build_gaussian_reinforce(model, rule_type, rule):
     clock = model.time, model.step
     model.add_op(ApplyGradient(weights, state, clock, rule_type, tag=tag))
     model.add_op(GaussianREINFORCESim(reads, state, formed, rule_type, tag=tag))
-    held = state.pop("held")
-    model.sig[rule].update(state | formed)
     model.sig[rule]["reward"] = port[rule_type.reward]
     model.sig[rule]["activities"] = activities
-    layout = gaussian.decision_layout(rule_type.n_rows, rule_type.n_actions)
-    for name in HELD:
-        where = layout[name]
-        model.sig[rule][name] = held[where.start - 1 : where.stop - 1]

@@ -1,66 +1,23 @@
-"""What runs where `GaussianREINFORCE` learns: its operators, and what they keep.
-
-What can be probed and has the shape of the weights is not kept but formed when it is
-looked at, from a matrix M and a few numbers. In the immediate regime M is the outer
-product of a decision's score and activities, which is never written out; in the
-episodic regime it is the sum of them, and has an array.
-"""
+"""What runs where `GaussianREINFORCE` learns: its two operators."""
 
 from __future__ import annotations
 
 import numpy as np
 from nengo.builder.operator import Operator
-from nengo.builder.signal import Signal
 
 from nengo_epes import gaussian, updates
-from nengo_epes.learning_rules.looking import is_probed, reads_every_step, watch
+from nengo_epes.learning_rules.looking import watch
+from nengo_epes.learning_rules.reinforce_state import (
+    FORMED,
+    LEARNED,
+    REWARD,
+    REWARDED,
+    SHOWN,
+    make_forms,
+    make_multiply,
+)
 from nengo_epes.learning_rules.signals import explain_overflow, make_finite_check
 from nengo_epes.learning_rules.traces import blocks
-
-FORMED = ("delta", "eligibility", "gradient", "objective")
-# places in the signal of numbers: by what M is to be multiplied to give the
-# eligibility, the gradient, and the change of the weights; the reward of the decision
-SHOWN, REWARDED, LEARNED, REWARD = range(4)
-
-
-def build_state(model, rule):
-    """Make the signals of what a rule remembers, and of what can be looked at.
-
-    Parameters
-    ----------
-    model : nengo.builder.Model
-        The model to build into.
-    rule : nengo.connection.LearningRule
-        A `GaussianREINFORCE` on its connection.
-
-    Returns
-    -------
-    state : dict of str to Signal
-        What the rule's operator updates, by name.
-    formed : dict of str to Signal
-        Those of `FORMED` that have no array, but are formed when they are looked at.
-    """
-    rule_type, delta = rule.learning_rule_type, model.sig[rule]["delta"]
-    layout = gaussian.decision_layout(rule_type.n_rows, rule_type.n_actions)
-    shapes = {
-        "held": (layout["log_density"].stop - 1,),
-        "seen": delta.shape[1:],
-        "numbers": (4,),
-        "step_count": (1,),
-    }
-    if rule_type.regime == "episodic":
-        shapes["total"] = delta.shape
-    if is_probed(model, rule, ("accumulated_gradients",)):
-        shapes["accumulated_gradients"] = delta.shape
-    state = {name: Signal(shape=shapes[name], name=f"{rule}.{name}") for name in shapes}
-    formed = {"delta": delta}
-    for name in FORMED[1:]:
-        shape = (1,) if name == "objective" else delta.shape
-        formed[name] = Signal(shape=shape, name=f"{rule}.{name}")
-    for name in FORMED:
-        if reads_every_step(model, rule, (name,)):
-            state[name] = formed.pop(name)
-    return state, formed
 
 
 class GaussianREINFORCESim(Operator):
@@ -71,7 +28,7 @@ class GaussianREINFORCESim(Operator):
     reads : dict of str to Signal
         ``activities`` (n_pre,), ``port`` (size_in,), ``weights`` (R, n_pre), ``time``.
     state, formed : dict of str to Signal
-        From `build_state`.
+        See `nengo_epes.learning_rules.reinforce_state.build_state`.
     rule_type : GaussianREINFORCE
         The parameters.
     tag : str, optional
@@ -106,7 +63,7 @@ class GaussianREINFORCESim(Operator):
             name: signals[sig]
             for name, sig in zip(self.state_names, self.updates, strict=True)
         }
-        functions = self._make_forms(arrays, weights)
+        functions = make_forms(self.rule_type, arrays, weights)
         looks = {sig: functions[name] for name, sig in self.formed.items()}
         watch(signals, self, {}, looks)
         written = [(arrays[name], functions[name]) for name in FORMED if name in arrays]
@@ -174,55 +131,6 @@ class GaussianREINFORCESim(Operator):
 
         return remember, recall
 
-    def _make_forms(self, arrays, weights):
-        """Make the functions that form what can be looked at, by name."""
-        rule, numbers, held = self.rule_type, arrays["numbers"], arrays["held"]
-        m, multiply = make_multiply(rule, arrays)
-        layout = gaussian.decision_layout(rule.n_rows, rule.n_actions)
-        log_density = held[layout["log_density"].start - 1 :]
-
-        def delta():
-            change = multiply(m, numbers[LEARNED])
-            updates.limit_change(change, weights, rule.weight_bounds, 0.0)
-            return change
-
-        return {
-            "delta": delta,
-            "eligibility": lambda: multiply(m, numbers[SHOWN]),
-            "gradient": lambda: multiply(m, numbers[REWARDED]),
-            "objective": lambda: gaussian.objective(
-                log_density, numbers[REWARD], rule.objective_scale
-            ),
-        }
-
-
-def make_multiply(rule_type, arrays):
-    """Make what multiplies M by a number.
-
-    Parameters
-    ----------
-    rule_type : GaussianREINFORCE
-        The parameters.
-    arrays : dict of str to array
-        The state, see `build_state`.
-
-    Returns
-    -------
-    m : array
-        What has a row for each row of M.
-    multiply : callable
-        ``multiply(rows, factor, out)`` takes rows of m and writes those of M times
-        the factor.
-    """
-    if "total" in arrays:
-        return arrays["total"], np.multiply
-    seen = arrays["seen"][None]
-
-    def multiply(rows, factor, out=None):
-        return np.dot(rows * factor, seen, out)
-
-    return arrays["held"][: rule_type.n_rows, None], multiply
-
 
 class ApplyGradient(Operator):
     """Adds what was learned in the last step to the weights.
@@ -232,7 +140,7 @@ class ApplyGradient(Operator):
     weights : Signal
         Shape (R, n_pre).
     state : dict of str to Signal
-        From `build_state`.
+        See `nengo_epes.learning_rules.reinforce_state.build_state`.
     clock : tuple of Signal
         The time in seconds, and the number of the step.
     rule_type : GaussianREINFORCE
