@@ -213,6 +213,7 @@ def main():
         os.execve(
             sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD}
         )
+    print("both with", *(f"{name}={value}" for name, value in ONE_THREAD.items()))
     results = measure(options.ngclearn_python, options.rounds)
     text = json.dumps(results, indent=1) + "\n"
     write_atomically(RESULT, lambda path: path.write_text(text))
