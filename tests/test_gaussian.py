@@ -19,6 +19,7 @@ from nengo_epes.gaussian import (
     apply_change,
     clip_action,
     decide,
+    decide_once,
     distribution,
     log_density,
     objective,
@@ -317,6 +318,47 @@ def test_weight_bounds():
     weights, change = np.array([[-3.0, 0.5, 3.0]]), np.array([[1.0, -1.0, 1.0]])
     assert_array_equal(apply_change(weights, change, 1), [[-2, -0.5, 4]])
     assert_array_equal(apply_change(weights, change, 1, 0, (0, 1)), [[0, 0.5, 1]])
+
+
+@pytest.mark.parametrize("n_actions", [1, 3, 20])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"variance_scaled": True, "mean_activation": "tanh"},
+        {"fixed_std": 0.3, "mean_activation": "softplus"},
+        {"log_std_bounds": (-0.5, 0.5)},
+        {"action_low": -0.2, "clip_before_score": True},
+        {"action_high": 0.1, "variance_scaled": True, "clip_before_score": True},
+        {"action_low": -0.2, "action_high": 0.1},
+    ],
+)
+def test_decide_once_is_decide(options, n_actions, rng):
+    """A single decision is the same in floats as in arrays, for few and for many."""
+    spec = GaussianPolicySpec(n_actions, **options)
+    for _ in range(20):
+        decoded, noise = rng.randn(spec.n_rows), rng.randn(n_actions)
+        told = decide_once(spec, decoded, noise)
+        # a few roundings; an action at a bound leaves y - mu, which cancels
+        expected = np.concatenate(decide(spec, decoded, noise))
+        assert_allclose(told, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_decide_once_with_bounds_for_each_action():
+    """Every action has its own bounds."""
+    spec = GaussianPolicySpec(2, action_low=(0.0, -9.0), action_high=(1.0, -3.0))
+    told = decide_once(spec, np.array([-5.0, 5.0, 0.0, 0.0]), np.zeros(2))
+    assert_array_equal(told[4:6], [0.0, -3.0])
+
+
+@pytest.mark.parametrize("log_std", [-800.0, 800.0])
+def test_decide_once_where_floats_would_raise(log_std):
+    """Standard deviations of 0 and infinity are what numpy makes of them."""
+    spec = GaussianPolicySpec(1, log_std_bounds=(-900.0, 900.0))
+    with np.errstate(all="ignore"):
+        told = decide_once(spec, np.array([0.0, log_std]), np.array([1.0]))
+        assert_array_equal(told, np.concatenate(decide(spec, [0.0, log_std], [1.0])))
+    assert told[4] == (0.0 if log_std < 0 else np.inf)
 
 
 def test_accumulate_restarts_where_something_is_learned():

@@ -173,6 +173,17 @@ def test_seed_replays_the_noise():
     assert not np.any(one == other)
 
 
+def test_noise_depends_on_seed_and_decision_alone():
+    """Decision k has the stream of numpy's Philox that begins at the counter k."""
+    noise = noise_of(simulate(20, zeros, period=DT, seed=1))
+    # the process's own generator gives the key
+    key = int(np.random.RandomState(1).randint(2**31))
+    for k in (0, 1, 19):
+        bits = np.random.Philox(key=key, counter=[0, 0, k, 0])
+        expected = np.random.Generator(bits).standard_normal(2)
+        assert_allclose(noise[k], expected, rtol=1e-15)
+
+
 def test_noise_goes_on_after_pickling_and_repeats_after_reset():
     """A pickled simulation goes on with the noise that would have come; a reset
     simulation repeats it; two policies without a seed draw other noise, and the same

@@ -6,7 +6,7 @@ import nengo
 import numpy as np
 import pytest
 import replay_recorded
-from harness import connect
+from harness import connect, drive
 from nengo.exceptions import BuildError, NengoWarning, ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -191,6 +191,81 @@ def test_episodic_direction_is_the_gradient():
     assert cosine(drawn.score) >= 0.99
     last_alone = np.where(np.arange(n_steps)[:, None] == 9, drawn.score, 0.0)
     assert cosine(last_alone) < 0.9
+
+
+def looked_at(rule, synapse, steps=87):
+    """Return what a simulation says at its end, to probes with this synapse's form."""
+    names = ("delta", "eligibility", "gradient", "objective")
+    with nengo.Network(seed=4) as net:
+        conn = connect("node", rule, 4, nengo.LIFRate())
+        drive(conn, reward=at_reward, gate=at_gate, decision=at_decision)
+        for name in names:
+            nengo.Probe(conn.learning_rule, name, synapse=synapse)
+        probe = nengo.Probe(conn, "weights")
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(steps)
+        signals = sim.model.sig[conn.learning_rule]
+        now = {name: sim.signals[signals[name]].copy() for name in names}
+        return now | {"weights": sim.data[probe]}
+
+
+def at_reward(t):
+    return np.sin(11 * t)
+
+
+def at_gate(t):
+    return 0.5 * (round(t / DT) % 3 == 0)
+
+
+def at_decision(t):
+    scores = [np.cos(5 * t), np.sin(3 * t)]
+    return np.array([round(t / DT) % 2 == 1, *scores, 0.1, 0.2, 1.0, -0.9])
+
+
+@pytest.mark.parametrize("bounds", [None, (-1e-3, 2e-3)])
+@pytest.mark.parametrize("regime", ["immediate", "episodic"])
+def test_looking_changes_nothing(regime, bounds):
+    """What is formed for a look is what is written in every step for a filter."""
+    rule = GaussianREINFORCE(1e-3, regime=regime, weight_bounds=bounds)
+    formed, written = (looked_at(rule, synapse) for synapse in (None, 0.01))
+    assert np.any(formed["delta"]) and np.any(formed["eligibility"])
+    for name, value in formed.items():
+        # two builds may add up in another order
+        assert_allclose(written[name], value, rtol=1e-9, atol=1e-15, err_msg=name)
+
+
+@pytest.mark.parametrize("regime", ["immediate", "episodic"])
+def test_weights_of_many_blocks(regime):
+    """Weights that do not fit a block learn what the equation says."""
+    n_actions, n_pre = 50, 700
+    rule = GaussianREINFORCE(0.7, n_actions=n_actions, regime=regime, pre_synapse=None)
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Ensemble(n_pre, 1, neuron_type=nengo.RectifiedLinear())
+        policy = GaussianPolicy(n_actions, period=DT)
+        conn = nengo.Connection(
+            pre,
+            policy.input,
+            function=lambda x: np.zeros(2 * n_actions),
+            learning_rule_type=rule,
+        )
+        for name, source in (
+            ("reward", nengo.Node(-0.3)),
+            ("gate", nengo.Node(lambda t: round(t / DT) == 3)),
+            ("decision", policy.decision),
+        ):
+            where = conn.learning_rule[getattr(rule, name)]
+            nengo.Connection(source, where, synapse=None)
+        weights = nengo.Probe(conn, "weights")
+        score = nengo.Probe(conn.learning_rule, "score")
+        activities = nengo.Probe(conn.learning_rule, "activities")
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(4)
+        steps = [2] if regime == "immediate" else [0, 1, 2]
+        pulses = [np.outer(sim.data[score][k], sim.data[activities][k]) for k in steps]
+        change = 0.7 / n_pre * -0.3 * sum(pulses)
+        learned = sim.data[weights][3] - sim.data[weights][0]
+    assert_array_equal(sim.data[weights][2], sim.data[weights][0])
+    assert_allclose(learned, change, rtol=1e-12, atol=1e-13 * np.abs(change).max())
 
 
 def test_weight_bounds():

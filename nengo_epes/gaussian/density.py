@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +93,11 @@ def log_density(
     """
     y, mean, std = floats(y), floats(mean), floats(std)
     z = _standardized(y, mean, std, noise)
-    return -0.5 * z * z - np.log(std) - LOG_SQRT_2PI
+    return _log_density(std, z)
+
+
+def _log_density(std: FloatArray, z: FloatArray) -> FloatArray:
+    return -0.5 * z * z - (np.log(std) + LOG_SQRT_2PI)
 
 
 def _split(
@@ -146,11 +150,23 @@ def distribution(
     >>> print(mean, std)
     [0.] [1.]
     """
-    m, log_std = _split(spec, decoded)
+    mean, std, _ = _distribution(spec, *_split(spec, decoded))
+    return mean, std
+
+
+def _distribution(
+    spec: GaussianPolicySpec, m: FloatArray, log_std: FloatArray | None
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_] | None]:
+    """Return mu, sigma, and where l moves sigma; None where there is no l."""
     mean = activation(spec.mean_activation)(m)
-    if spec.fixed_std is not None or log_std is None:
-        return mean, np.full_like(mean, spec.fixed_std)
-    return mean, np.exp(np.clip(log_std, *spec.log_std_bounds))
+    if log_std is None:
+        return mean, np.full_like(mean, spec.fixed_std), None
+    if spec.fixed_std is not None:
+        moves = np.zeros(log_std.shape, np.bool_)
+        return mean, np.full_like(mean, spec.fixed_std), moves
+    low, high = spec.log_std_bounds
+    limited = np.minimum(np.maximum(log_std, low), high)  # quicker than np.clip
+    return mean, np.exp(limited), limited == log_std
 
 
 def score(
@@ -193,35 +209,43 @@ def score(
     """
     m, log_std = _split(spec, decoded)
     _check_actions(spec, y=y, noise=noise)
-    mean, std = distribution(spec, decoded)
-    z = _standardized(floats(y), mean, std, noise)
+    mean, std, moves = _distribution(spec, m, log_std)
+    return _score(spec, m, std, moves, _standardized(floats(y), mean, std, noise))
+
+
+def _score(
+    spec: GaussianPolicySpec,
+    m: FloatArray,
+    std: FloatArray,
+    moves: npt.NDArray[np.bool_] | None,
+    z: FloatArray,
+) -> FloatArray:
     slope = activation_derivative(spec.mean_activation)(m)
     for_mean = slope * (z * std if spec.variance_scaled else z / std)
-    if log_std is None:
+    if moves is None:
         return for_mean
-    if spec.fixed_std is not None:
-        return np.concatenate([for_mean, np.zeros_like(for_mean)], axis=-1)
-    low, high = spec.log_std_bounds
-    for_log_std = (z * z - 1) * ((low <= log_std) & (log_std <= high))
-    return np.concatenate([for_mean, for_log_std], axis=-1)
+    return np.concatenate([for_mean, (z * z - 1) * moves], axis=-1)
 
 
-@dataclass(frozen=True, eq=False)
-class Decision:
+class Decision(NamedTuple):
     """What `decide` returns: an action, and what to hold until its reward is known.
 
     Parameters
     ----------
-    action : ndarray (..., A)
-        What goes to the environment, within the action bounds.
     score : ndarray (..., R)
         Characteristic eligibilities of the decoded values, see `score`.
+    action : ndarray (..., A)
+        What goes to the environment, within the action bounds.
+    mean, standard_deviation : ndarray (..., A)
+        mu and sigma.
     log_density : ndarray (..., A)
         Of what was scored: the sample, or the action if `clip_before_score` is set.
     """
 
-    action: FloatArray
     score: FloatArray
+    action: FloatArray
+    mean: FloatArray
+    standard_deviation: FloatArray
     log_density: FloatArray
 
 
@@ -248,13 +272,19 @@ def decide(
     >>> print(decision.action, decision.score)
     [1.] [2. 3.]
     """
-    mean, std = distribution(spec, decoded)
     _check_actions(spec, noise=noise)
-    drawn = sample(mean, std, noise)
+    m, log_std = _split(spec, decoded)
+    mean, std, moves = _distribution(spec, m, log_std)
+    noise = floats(noise)
+    drawn = mean + std * noise
     action = clip_action(drawn, spec.action_low, spec.action_high)
-    scored = action if spec.clip_before_score else drawn
+    z = noise
+    if spec.clip_before_score and action is not drawn:
+        z = _standardized(action, mean, std, noise)
     return Decision(
+        score=_score(spec, m, std, moves, z),
         action=action,
-        score=score(spec, decoded, scored, noise),
-        log_density=log_density(scored, mean, std, noise),
+        mean=mean,
+        standard_deviation=std,
+        log_density=_log_density(std, z),
     )

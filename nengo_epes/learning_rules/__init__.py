@@ -5,9 +5,9 @@ from nengo_epes.learning_rules.feedback import build_feedback, build_spread
 from nengo_epes.learning_rules.post import build_post_activities
 from nengo_epes.learning_rules.reinforce import (
     GaussianREINFORCE,
-    GaussianREINFORCESim,
     build_gaussian_reinforce,
 )
+from nengo_epes.learning_rules.reinforce_sim import GaussianREINFORCESim
 from nengo_epes.learning_rules.signals import (
     build_activities,
     build_port,

@@ -146,9 +146,30 @@ def reads_every_step(model, obj, names):
     """
     if model.toplevel is None:
         return True
-    return any(
-        probe.obj == obj and probe.attr in names and not _is_plain(probe)
+    return any(not _is_plain(probe) for probe in _probes(model, obj, names))
+
+
+def is_probed(model, obj, names):
+    """Whether there is a probe of something at all.
+
+    Parameters
+    ----------
+    model, obj, names
+        As in `reads_every_step`.
+
+    Returns
+    -------
+    bool
+        True also for a model that was built by hand.
+    """
+    return model.toplevel is None or any(_probes(model, obj, names))
+
+
+def _probes(model, obj, names):
+    return (
+        probe
         for probe in model.toplevel.all_probes
+        if probe.obj == obj and probe.attr in names
     )
 
 

@@ -1,7 +1,7 @@
 """GaussianREINFORCE: climb a reward at the decoders of a Gaussian policy.
 
-Told in order: what you write (`GaussianREINFORCE`), what runs
-(`GaussianREINFORCESim`), and how they meet (`build_gaussian_reinforce`). The
+Told in order: what you write (`GaussianREINFORCE`), and how it meets what runs
+(`build_gaussian_reinforce`), which is `nengo_epes.learning_rules.reinforce_sim`. The
 arithmetic is that of `nengo_epes.gaussian`.
 """
 
@@ -11,8 +11,6 @@ import warnings
 
 import numpy as np
 from nengo.builder import Builder
-from nengo.builder.operator import Operator
-from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError, NengoWarning
 from nengo.learning_rules import LearningRuleType
 from nengo.params import (
@@ -25,15 +23,18 @@ from nengo.params import (
 from nengo.synapses import Lowpass, SynapseParam
 
 from nengo_epes import gaussian
+from nengo_epes.learning_rules.forms import replace_copy
 from nengo_epes.learning_rules.params import BoundsParam
+from nengo_epes.learning_rules.reinforce_sim import (
+    ApplyGradient,
+    GaussianREINFORCESim,
+)
+from nengo_epes.learning_rules.reinforce_state import HELD, build_state
 from nengo_epes.learning_rules.signals import (
     build_activities,
     build_port,
     learned_shape,
-    make_finite_check,
 )
-
-HELD = ("score", "action", "mean", "standard_deviation", "log_density")
 
 
 class GaussianREINFORCE(LearningRuleType):
@@ -77,7 +78,7 @@ class GaussianREINFORCE(LearningRuleType):
     weight_bounds : tuple of float or None, optional
         (low, high), within which all weights are kept; (0, w_bound) in ngc-learn.
     decay : float, optional
-        Of the accumulated gradients, which are there to be looked at.
+        Of the accumulated gradients, which are there only where they are probed.
 
     Raises
     ------
@@ -202,110 +203,6 @@ class GaussianREINFORCE(LearningRuleType):
         return slice(2, 2 + layout["log_density"].stop)
 
 
-class GaussianREINFORCESim(Operator):
-    """One step of GaussianREINFORCE: hold the decision, then learn.
-
-    Parameters
-    ----------
-    reads : dict of str to Signal
-        ``activities`` (n_pre,), ``port`` (size_in,), ``weights`` (R, n_pre), ``time``.
-    updates : dict of str to Signal
-        ``delta``, ``eligibility``, ``gradient`` and ``accumulated_gradients``, all
-        (R, n_pre), ``step_count`` (1,), ``objective`` (1,) and ``held``, the last
-        decision.
-    rule_type : GaussianREINFORCE
-        The parameters.
-    tag : str, optional
-        The name of the rule in error messages.
-
-    Notes
-    -----
-    1. sets ``[]``
-    2. incs ``[]``
-    3. reads ``[activities, port, weights, time]``
-    4. updates ``[delta, eligibility, gradient, accumulated_gradients, step_count,
-       objective, held]``
-    """
-
-    def __init__(self, reads, updates, rule_type, tag=None):
-        super().__init__(tag=tag)
-        self.rule_type = rule_type
-        self.sets = []
-        self.incs = []
-        self.reads = [reads[k] for k in ("activities", "port", "weights", "time")]
-        self.updates = [updates[k] for k in self.updated]
-
-    updated = (
-        "delta",
-        "eligibility",
-        "gradient",
-        "accumulated_gradients",
-        "step_count",
-        "objective",
-        "held",
-    )
-
-    @property
-    def _descstr(self):
-        return f"{self.reads[0]}, {self.reads[1]} -> {self.updates[0]}"
-
-    def make_step(self, signals, dt, rng):
-        """Make the function of one step; it holds no state of its own."""
-        activities, port, weights, time = (signals[sig] for sig in self.reads)
-        delta, eligibility, gradient, accumulated, count, objective, held = (
-            signals[sig] for sig in self.updates
-        )
-        rule = self.rule_type
-        rate = rule.learning_rate / len(activities)
-        scale = rule.objective_scale
-        decision = port[rule.decision]
-        layout = gaussian.decision_layout(rule.n_rows, rule.n_actions)
-        score, log_density = decision[layout["score"]], decision[layout["log_density"]]
-        episodic = rule.regime == "episodic"
-        averages = episodic and rule.average
-        check_finite = make_finite_check(
-            self.tag, time, port=port, activities=activities
-        )
-
-        def remember(reward):
-            held[...] = decision[1:]
-            pulse = gaussian.weight_change(score, activities, 1.0)
-            if episodic:
-                eligibility[...] += pulse
-            else:
-                eligibility[...] = pulse
-            accumulated[...], count[...] = gaussian.accumulate(
-                accumulated, count, scale * reward * pulse, rule.decay
-            )
-            objective[...] = gaussian.objective(log_density, reward, scale)
-
-        def step_gaussian_reinforce():
-            check_finite()
-            reward, gate = port[0], min(max(port[1], 0.0), 1.0)
-            decided = decision[0] > 0.5
-            if decided:
-                remember(reward)
-            elif not episodic:
-                eligibility[...] = 0.0
-            share = 1.0 / max(count.item(), 1.0) if averages else 1.0
-            np.multiply(eligibility, scale * share * reward, out=gradient)
-            # most steps are neither decisions nor ends of episodes
-            learns = gate > 0 and (decided or episodic)
-            if learns or rule.weight_bounds is not None:
-                changed = gaussian.apply_change(
-                    weights, gradient, rate, gate, rule.weight_bounds
-                )
-                np.subtract(changed, weights, out=delta)
-            else:
-                delta[...] = 0.0
-            if learns:
-                count[...] *= 1.0 - gate
-                if episodic:
-                    eligibility[...] *= 1.0 - gate
-
-        return step_gaussian_reinforce
-
-
 def _warn_of_filtered_decisions(model, rule):
     """Tell where the pulse of a decision would arrive smeared out, and never count."""
     conns = [] if model.toplevel is None else model.toplevel.all_connections
@@ -357,14 +254,7 @@ def build_gaussian_reinforce(model, rule_type, rule):
     port = build_port(model, rule, inputs)
     _warn_of_filtered_decisions(model, rule)
     activities = build_activities(model, conn, rule_type.pre_synapse)
-    layout = gaussian.decision_layout(rule_type.n_rows, rule_type.n_actions)
-    shapes = {name: shape for name in GaussianREINFORCESim.updated}
-    shapes |= {"step_count": (1,), "objective": (1,)}
-    shapes["held"] = (layout["log_density"].stop - 1,)
-    updates = {
-        name: Signal(shape=shapes[name], name=f"{rule}.{name}") for name in shapes
-    }
-    updates["delta"] = model.sig[rule]["delta"]
+    state, formed = build_state(model, rule)
     weights = model.sig[conn]["weights"]
     reads = {
         "activities": activities,
@@ -372,11 +262,10 @@ def build_gaussian_reinforce(model, rule_type, rule):
         "weights": weights,
         "time": model.time,
     }
-    model.add_op(GaussianREINFORCESim(reads, updates, rule_type, tag=str(rule)))
-    held = updates.pop("held")
-    model.sig[rule].update(updates)
+    tag = str(rule)
+    replace_copy(model, model.sig[rule]["delta"])
+    clock = model.time, model.step
+    model.add_op(ApplyGradient(weights, state, clock, rule_type, tag=tag))
+    model.add_op(GaussianREINFORCESim(reads, state, formed, rule_type, tag=tag))
     model.sig[rule]["reward"] = port[rule_type.reward]
     model.sig[rule]["activities"] = activities
-    for name in HELD:
-        where = layout[name]
-        model.sig[rule][name] = held[where.start - 1 : where.stop - 1]

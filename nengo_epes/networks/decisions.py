@@ -82,42 +82,51 @@ class DecisionProcess(nengo.Process):
         raise ValidationError(f"{self.name}: {problem}", attr="noise", obj=self)
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Make the counters, the held decision, and the last trigger."""
+        """Make the counters, the last output, and the last trigger."""
         if self.period is not None:
             self._steps_in_period(dt)  # refused while the model is built
+        output = np.zeros(self.default_size_out, dtype=dtype)
+        output[1 : self.policy.size_decision] = self.policy.before()
         return {
             "steps": np.zeros(1, dtype=np.int64),
             "decisions": np.zeros(1, dtype=np.int64),
-            "held": self.policy.before().astype(dtype),
+            "output": output,
             "trigger": np.zeros(1, dtype=dtype),
         }
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
         """Make the function of one step."""
-        steps, decisions, held, trigger = (
-            state[name] for name in ("steps", "decisions", "held", "trigger")
+        steps, decisions, output, trigger = (
+            state[name] for name in ("steps", "decisions", "output", "trigger")
         )
         policy, n_rows = self.policy, self.policy.n_rows
         # drawn here, before the first step, from a generator that is the process's own
-        key = int(rng.randint(2**31))
+        noise_of = self._make_noise(int(rng.randint(2**31)))
         every = None if self.period is None else self._steps_in_period(dt)
+        decision, pulse = np.split(output, [policy.size_decision])
+        decided, held, score = decision[:1], decision[1:], decision[1 : 1 + n_rows]
+        duration = np.array(dt, output.dtype)  # divided by quicker than a float
 
         def is_due(x):
-            steps[0] += 1
             if every is not None:
-                return steps[0] % every == 0
+                step = steps.item() + 1
+                steps[0] = step
+                return step % every == 0
             rises = x[n_rows] > 0.5 >= trigger[0]
             trigger[0] = x[n_rows]
             return rises
 
         def step_decision(t, x):
-            due = is_due(x)
-            if due:
-                noise = self.noise_of(int(decisions[0]), key)
-                held[...] = policy.decide(x[:n_rows], noise)
-                decisions[0] += 1
-            pulse = held[:n_rows] / dt if due else np.zeros(n_rows)
-            return np.concatenate([[float(due)], held, pulse])
+            if is_due(x):
+                which = decisions.item()
+                held[...] = policy.decide(x[:n_rows], noise_of(which))
+                np.divide(score, duration, pulse)
+                decided[0] = 1.0
+                decisions[0] = which + 1
+            elif decided[0]:
+                decided[0] = 0.0
+                pulse[...] = 0.0
+            return output
 
         return step_decision
 
@@ -131,25 +140,24 @@ class DecisionProcess(nengo.Process):
             )
         return every
 
-    def noise_of(self, decision, key):
-        """Return the noise of a decision, counted from 0.
+    def _make_noise(self, key):
+        """Make the function that returns the noise of a decision, counted from 0."""
+        if self.noise is not None:
+            return self._given_noise
+        bits = np.random.Philox(key=key)
+        generator = np.random.Generator(bits)
+        start = bits.state  # quicker to set than to make another generator
+        counter = start["state"]["counter"]
 
-        Parameters
-        ----------
-        decision : int
-            Which.
-        key : int
-            What the seed gave.
-
-        Raises
-        ------
-        SimulationError
-            If the noise that was handed in is used up.
-        """
-        if self.noise is None:
+        def draw(decision):
             # counters that differ in a high word are as good as other seeds
-            bits = np.random.Philox(key=key, counter=[0, 0, decision, 0])
-            return self.policy.draw(np.random.Generator(bits))
+            counter[2] = decision
+            bits.state = start
+            return self.policy.draw(generator)
+
+        return draw
+
+    def _given_noise(self, decision):
         if decision >= len(self.noise):
             raise SimulationError(
                 f"{self.name}: decision {decision} has no noise: only "

@@ -24,9 +24,7 @@ class _Gaussian:
         return generator.standard_normal(self.n_noise)
 
     def decide(self, decoded, noise):
-        drawn = gaussian.decide(self.spec, decoded, noise)
-        mean, std = gaussian.distribution(self.spec, decoded)
-        return np.concatenate([drawn.score, drawn.action, mean, std, drawn.log_density])
+        return gaussian.decide_once(self.spec, decoded, noise)
 
     def before(self):
         held = np.zeros(self.size_decision)
