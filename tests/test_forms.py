@@ -7,6 +7,7 @@ import nengo
 import numpy as np
 import pytest
 from harness import connect, drive, run
+from nengo.builder.signal import SignalDict
 from numpy.testing import assert_allclose
 
 from nengo_epes import EPES, steps, surrogates
@@ -38,6 +39,7 @@ def reset(t):
 INPUTS = {"td_error": td_error, "eligibility": eligibility}
 CONTROLS = {"hold": hold, "reset": reset}
 PSI = surrogates.PiecewiseLinear()
+VOJA = nengo.Voja(0.1)
 CASES = {
     "deferred": (Deferred, "neurons", {"post_derivative": PSI}),
     "deferred, weight solver": (Deferred, "weight solver", {"post_derivative": PSI}),
@@ -314,8 +316,134 @@ def test_arrays_that_are_kept(case):
             for name, signal in signals.items():
                 assert np.any(before[name]) or steps == 5
                 np.testing.assert_array_equal(before[name], sim.signals[signal])
-        assert sum(array() is not None for array, _ in sim.signals.held) == len(kept)
+        assert sum(entry[0]() is not None for entry in sim.signals.held) == len(kept)
         kept.clear()
         sim.step()
-        assert all(array() is None for array, _ in sim.signals.held)
+        assert all(entry[0]() is None for entry in sim.signals.held)
         assert len(sim.signals.held) <= 1  # of the probe's last look
+
+
+@pytest.mark.parametrize("size", [1, 40, 115])
+def test_many_blocks(case, size, monkeypatch):
+    """Large matrices are worked through in blocks; here also small ones are."""
+    seen = []
+    for k in (1, 16):
+        net = network(case, k, controls=False)
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(143)
+            seen.append([*arrays(sim, net.learned), sim.data[net.all_probes[0]]])
+        monkeypatch.setattr("nengo_epes.learning_rules.traces.BLOCK", size)
+        monkeypatch.setattr("nengo_epes.learning_rules.deferred.BLOCK", size)
+    for whole, cut in zip(*seen, strict=True):
+        assert_close(cut, whole)
+
+
+@pytest.mark.parametrize("k", [1, 16])
+def test_parts_that_are_kept(case, k):
+    """A row, or the transposed weights, are kept up to date, too."""
+    net = network(case, k, controls=False)
+    with nengo.Simulator(net) as sim:
+        weights = sim.model.sig[net.learned]["weights"]
+        trace = sim.model.sig[net.learned.learning_rule]["eligibility_trace"]
+        parts = sim.signals[weights][0], sim.signals[weights].T, sim.signals[trace][0]
+        before = parts[1].copy()
+        sim.run_steps(52)
+        now = sim.signals[weights], sim.signals[trace]
+        assert np.any(parts[1] != before) and np.any(now[1])
+        for part, new in zip(parts, (now[0][0], now[0].T, now[1][0]), strict=True):
+            np.testing.assert_array_equal(part, new)
+
+
+def test_what_is_formed_cannot_be_written(case):
+    """Writing to a formed trace would do nothing, and says so."""
+    net = network(case, 16)
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(5)
+        trace = sim.model.sig[net.learned.learning_rule]["eligibility_trace"]
+        with pytest.raises(ValueError, match="read-only"):
+            sim.signals[trace][...] = 0.0
+
+
+class OtherSignals:
+    """The signals of another backend: the same interface, and no SignalDict."""
+
+    def __init__(self):
+        self.signals = SignalDict()
+        for name in ("init", "reset", "items"):
+            setattr(self, name, getattr(self.signals, name))
+
+    def __getitem__(self, key):
+        return self.signals[key]
+
+    def __setitem__(self, key, value):
+        self.signals[key] = value
+
+    def __contains__(self, key):
+        return key in self.signals
+
+    def __iter__(self):
+        return iter(self.signals)
+
+
+@pytest.mark.parametrize("k", [1, 16])
+def test_other_backends(case, k, monkeypatch):
+    """Where looks cannot be noticed, everything is up to date after every step."""
+    names = ("weights", "eligibility_trace", "delta", "characteristic_eligibility")
+    own = run(network(case, k, names), 60)
+    monkeypatch.setattr("nengo.simulator.SignalDict", OtherSignals)
+    other = run(network(case, k, names), 60)
+    for name, expected in own.items():
+        assert_close(other[name], expected)
+
+
+def test_beside_a_rule_for_encoders():
+    """Encoders that learn are no fixed matrix."""
+    seen = []
+    for k in (1, None):
+        with nengo.Network(seed=2) as net:
+            rule = EPES(1e-3, size_eligibility=2, deferred_steps=k)
+            conn = connect("neurons", rule, 2, nengo.LIF())
+            drive(conn, td_error=td_error, eligibility=eligibility)
+            post = conn.post_obj.ensemble
+            nengo.Connection(conn.pre_obj.ensemble, post, learning_rule_type=VOJA)
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(200)
+            seen.append(arrays(sim, conn))
+    for direct, chosen in zip(*seen, strict=True):
+        assert_close(chosen, direct)
+
+
+@pytest.mark.parametrize("attr", ["characteristic_eligibility", "error"])
+def test_sliced_probes(case, attr):
+    """Probes of a part, and of every second entry, which Nengo copies."""
+    seen = []
+    for k in (1, 16):
+        net = network(case, k)
+        with net:
+            rule = net.learned.learning_rule
+            parts = slice(0, 2), slice(None, None, 2)
+            probes = [nengo.Probe(rule[part], attr) for part in parts]
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(140)
+        seen.append([sim.data[probe] for probe in probes])
+    for direct, late in zip(*seen, strict=True):
+        assert_close(late, direct)
+
+
+def test_decay_beside_another_rule():
+    """Who looks at the change does not change what is learned."""
+    seen = []
+    for looked_at in (False, True):
+        with nengo.Network(seed=2) as net:
+            rules = [EPES(0.2), EPES(0.3, weight_decay=100.0)]
+            conn = connect("node", rules, 2, nengo.LIF(), dimensions=1)
+            for rule, port in zip(rules, conn.learning_rule, strict=True):
+                nengo.Connection(nengo.Node(np.sin), port[rule.td_error], synapse=None)
+                nengo.Connection(nengo.Node(1.0), port[rule.eligibility], synapse=None)
+            if looked_at:
+                nengo.Probe(conn.learning_rule[1], "delta", synapse=0.001)
+            weights = nengo.Probe(conn, "weights")
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(200)
+        seen.append(sim.data[weights])
+    assert_close(*seen)

@@ -33,7 +33,7 @@ def choose_form(model, rule, feedback):
     """
     rule_type = rule.learning_rule_type
     can_wait = _can_wait(model, rule)
-    if can_wait and _is_thin(rule_type, feedback):
+    if can_wait and _is_thin(model, rule, feedback):
         form = Factored(model, rule, feedback)
     elif can_wait and _can_be_deferred(model, rule):
         form = Deferred(model, rule, rule_type.deferred_steps or DEFERRED_STEPS)
@@ -60,12 +60,32 @@ def _can_wait(model, rule):
     )
 
 
-def _is_thin(rule_type, feedback):
-    """Whether few eligibilities reach many rows."""
-    if feedback is None or rule_type.post_derivative is not None:
+def _is_thin(model, rule, feedback):
+    """Whether few eligibilities reach many rows, through a matrix that stays."""
+    if feedback is None or rule.learning_rule_type.post_derivative is not None:
+        return False
+    if feedback.is_view and _encoders_learn(model):  # a part of the encoders
         return False
     rows, size = feedback.shape
     return 2 * size <= rows
+
+
+def _encoders_learn(model):
+    """Whether a rule such as Voja changes encoders, which may be the feedback."""
+    return any(
+        rule.modifies == "encoders"
+        for conn in model.toplevel.all_connections
+        for rule in _rules(conn)
+    )
+
+
+def _rules(conn):
+    rules = conn.learning_rule_type
+    if isinstance(rules, dict):
+        return list(rules.values())
+    if is_iterable(rules):
+        return list(rules)
+    return [] if rules is None else [rules]
 
 
 def _can_be_deferred(model, rule):
@@ -78,5 +98,8 @@ def _can_be_deferred(model, rule):
 
 
 def _keeps_delta(model, rule):
-    dutch = rule.learning_rule_type.trace_type == "dutch"
-    return dutch or reads_every_step(model, rule, ("delta",))
+    rule_type = rule.learning_rule_type
+    dutch = rule_type.trace_type == "dutch"
+    # the change of another rule, which may be added first, must not decay
+    decays = rule_type.weight_decay > 0.0 and len(_rules(rule.connection)) > 1
+    return dutch or decays or reads_every_step(model, rule, ("delta",))

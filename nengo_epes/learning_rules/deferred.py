@@ -63,7 +63,7 @@ class Deferred(Form):
             "left": Signal(shape=(n_steps, rows), name=f"{conn}.left"),
             "right": Signal(shape=(n_steps, n_pre), name=f"{conn}.right"),
             "coefficients": Signal(coefficients, name=f"{conn}.coefficients"),
-            # of contributions, and of writings
+            # of contributions since the last writing, and since the last forgetting
             "count": Signal(np.zeros(2, np.int64), name=f"{conn}.count"),
             "step": Signal(shape=(1,), name=f"{conn}.step"),
         }
@@ -85,15 +85,11 @@ class Deferred(Form):
         synapse = rule_type.trace_synapse
         decay = 0.0 if synapse is None else updates.trace_decay(synapse.tau, dt)
 
-        smallest, period = updates.subnormal_guard(decay or 0.5, left.dtype)
+        guard = updates.subnormal_guard(decay or 0.5, left.dtype)
 
         def advance(t, eligibility, activities):
             if count[0] == len(left):
-                write(arrays)
-                count[1] += 1
-                if count[1] * len(left) >= period:
-                    forget(arrays["base"], smallest)
-                    count[1] = 0
+                write(arrays, guard)
             k = count[0]
             left[k] = eligibility
             right[k] = activities
@@ -110,7 +106,7 @@ class Deferred(Form):
                 learned[...] += step * traced
 
         def trace():
-            refresh(arrays)
+            refresh(arrays, guard)
             return arrays["base"].T
 
         def delta():
@@ -120,21 +116,21 @@ class Deferred(Form):
 
     def looks(self, arrays, steps, eligibility):
         """Return what brings weights up to date, and functions for ``formed``."""
-        return lambda: refresh(arrays), {"trace": steps.trace, "delta": steps.delta}
+        return steps.trace, {"trace": steps.trace, "delta": steps.delta}
 
 
-def refresh(arrays):
+def refresh(arrays, guard):
     """Write weights and trace as they are before the change of the last step."""
     learned, traced = arrays["coefficients"]
     last = arrays["step"][0]
     if arrays["count"][0] == 0 and traced[0] == 1.0 and learned[0] == last:
         return  # nothing has happened since
     learned -= last * traced
-    write(arrays)
+    write(arrays, guard)
     learned[0] = last
 
 
-def write(arrays):
+def write(arrays, guard):
     """Write weights and trace as they are, and start again with no contributions."""
     names = ("weights", "base", "left", "right")
     weights, base, left, right = (arrays[name] for name in names)
@@ -163,7 +159,13 @@ def write(arrays):
     learned[...] = 0.0
     traced[...] = 0.0
     traced[0] = 1.0
-    arrays["count"][0] = 0
+    count = arrays["count"]
+    count[1] += k
+    count[0] = 0
+    smallest, period = guard
+    if count[1] >= period:
+        forget(base, smallest)
+        count[1] = 0
 
 
 def forget(base, smallest):

@@ -350,7 +350,15 @@ class EPESSim(Operator):
         if watch(signals, self, refreshers, formed):
             return signals.held, signals.keep_up
         # another backend: looks cannot be noticed, and may come after every step
-        return (refresh is not None,), refresh
+        probed = [(signals[s], form) for s, form in formed.items() if s in signals]
+
+        def write():
+            if refresh is not None:
+                refresh()
+            for array, form in probed:
+                array[...] = form()
+
+        return (True,), write
 
 
 @Builder.register(EPES)

@@ -18,8 +18,8 @@ class WatchedSignals(SignalDict):
     """A SignalDict that calls whoever owns a signal before the signal is looked at.
 
     A SignalDict becomes one by `watch`; what it holds stays the same. Who keeps an
-    array that was looked at finds it up to date after every step, for as long as it is
-    kept.
+    array that was looked at, or a part of it, finds it up to date after every step, for
+    as long as it is kept. What is formed can be read, but not written.
     """
 
     def __getitem__(self, key):
@@ -29,49 +29,54 @@ class WatchedSignals(SignalDict):
         if watched is None:
             base = getattr(key, "base", None)
             watched = base in self.refreshers or base in self.formed
-            self.known[key] = watched
+            if key in self:
+                self.known[key] = watched
         return self._look(key) if watched else super().__getitem__(key)
 
+    def get(self, key, default=None):
+        """Return the array of a signal, brought up to date, or the default."""
+        known = key in self or getattr(key, "base", None) in self.formed
+        return self[key] if known else default
+
     def _look(self, key):
-        base = key.base
-        for refresh in self.refreshers.get(base, {}).values():
+        for refresh in self.refreshers.get(key.base, {}).values():
             refresh()
-        if base in self.formed and base not in self:  # it is not probed
-            array = _part(self.formed[base](), key)
-        else:
-            if base in self.formed:
-                dict.__getitem__(self, base)[...] = self.formed[base]()
-            # of its own, so that we know how long it is kept
-            array = super().__getitem__(key).view()
-        self.held.append((weakref.ref(array), key))
-        return array
+        form = self.formed.get(key.base)
+        array = super().__getitem__(key) if form is None else _part(form(), key)
+        # so that parts of it hold on to it, and we know how long it is kept
+        shown = np.asarray(memoryview(array))
+        shown.setflags(write=form is None)
+        self.held.append((weakref.ref(shown), array, key))
+        return shown
 
     def keep_up(self):
         """Bring up to date what was looked at and is still kept."""
-        kept = [(array(), key) for array, key in self.held]
-        self.held[:] = [(weakref.ref(a), key) for a, key in kept if a is not None]
-        for array, key in kept:
-            if array is None:
-                continue
+        self.held[:] = [entry for entry in self.held if entry[0]() is not None]
+        for _, array, key in self.held:
             for refresh in self.refreshers.get(key.base, {}).values():
                 refresh()
             if key.base in self.formed:
                 array[...] = _part(self.formed[key.base](), key)
 
     def items(self):
-        """Return all signals as they are, watched ones first.
+        """Return all signals that have an array, as they are, watched ones first.
 
         Who restores them in this order, as a pickled Simulator does, writes the
         weights before what is still to be added to them.
         """
-        return sorted(
-            super().items(), key=lambda item: item[0].base not in self.refreshers
-        )
+        kept = (item for item in super().items() if item[0].base not in self.formed)
+        return sorted(kept, key=lambda item: item[0].base not in self.refreshers)
+
+    def reset(self, signal):
+        """Reset a signal that has an array to its initial value."""
+        if signal.base not in self.formed:
+            super().reset(signal)
 
 
 def _part(array, key):
     """Return the part of a base signal's array that a signal is a view of."""
-    array = np.array(array, dtype=key.dtype, order="C")
+    shape = key.base.shape
+    array = np.array(np.broadcast_to(array, shape), dtype=key.dtype, order="C")
     if not key.is_view:
         return array
     return np.ndarray(
@@ -174,5 +179,7 @@ def _probes(model, obj, names):
 
 
 def _is_plain(probe):
-    is_slice = probe.slice is None or isinstance(probe.slice, slice)
-    return probe.synapse is None and is_slice
+    # Nengo copies, in every step, what is sliced by a list or with a step
+    piece = probe.slice
+    is_view = piece is None or (isinstance(piece, slice) and piece.step in (None, 1))
+    return probe.synapse is None and is_view
