@@ -13,8 +13,9 @@ from nengo.params import NdarrayParam, NumberParam, Parameter
 class DecisionProcess(nengo.Process):
     """Draws one action a decision, holds it, and tells of it once.
 
-    The input is what was decoded for the policy, and then, where there is no period,
-    the trigger. The output is the decision (whose first entry is 1 in the step of the
+    The input is what was decoded for the policy, then whether to be greedy (above 0.5:
+    the most probable action, not a random one), and then, where there is no period, the
+    trigger. The output is the decision (whose first entry is 1 in the step of the
     decision and 0 in all others, while the rest is held), then the score as a pulse:
     the score over ``dt`` in the step of the decision, 0 in all others, so that its
     integral over time is the score.
@@ -26,8 +27,9 @@ class DecisionProcess(nengo.Process):
     ----------
     policy : object
         Has ``n_rows``, ``n_noise`` and ``size_decision``, ``draw(generator)``, which
-        returns the noise of one decision, and ``decide(decoded, noise)``, which
-        returns a decision without its first entry; the score comes first.
+        returns the noise of one decision, ``decide(decoded, noise)``, which returns a
+        decision without its first entry (the score comes first), and
+        ``greedy_noise(decoded)``, the noise with which that is the greedy one.
     period : float or None
         Seconds between decisions, the first at the end of the first period; None for
         a decision whenever the trigger rises above 0.5.
@@ -42,7 +44,7 @@ class DecisionProcess(nengo.Process):
     noise = NdarrayParam("noise", shape=("*", "*"), optional=True)
 
     def __init__(self, policy, period, noise=None, seed=None):
-        size_in = policy.n_rows + (period is None)
+        size_in = policy.n_rows + 1 + (period is None)
         super().__init__(
             default_size_in=size_in,
             default_size_out=policy.size_decision + policy.n_rows,
@@ -88,15 +90,20 @@ class DecisionProcess(nengo.Process):
             steps[0] += 1
             if every is not None:
                 return steps[0] % every == 0
-            rises = x[n_rows] > 0.5 >= trigger[0]
-            trigger[0] = x[n_rows]
+            rises = x[-1] > 0.5 >= trigger[0]
+            trigger[0] = x[-1]
             return rises
 
         def step_decision(t, x):
             due = is_due(x)
             if due:
-                noise = self.noise_of(int(decisions[0]), key)
-                held[...] = policy.decide(x[:n_rows], noise)
+                decoded, greedy = x[:n_rows], x[n_rows] > 0.5
+                noise = (
+                    policy.greedy_noise(decoded)
+                    if greedy
+                    else self.noise_of(int(decisions[0]), key)
+                )
+                held[...] = policy.decide(decoded, noise)
                 decisions[0] += 1
             pulse = held[:n_rows] / dt if due else np.zeros(n_rows)
             return np.concatenate([[float(due)], held, pulse])
