@@ -102,17 +102,8 @@ class _Policy(nengo.Network):
                 node = nengo.Node(size_in=size, label=name)
                 nengo.Connection(drawing[where], node, synapse=None)
                 setattr(self, name, node)
-        self._policy = policy
-
-    def entropy(self, decision):
-        """Return the entropy, in nats, of what a decision was drawn from.
-
-        Parameters
-        ----------
-        decision : array
-            What the node ``decision`` puts out after the first decision.
-        """
-        return self._policy.entropy(decision)
+        # of what the node ``decision`` puts out after the first decision, in nats
+        self.entropy = policy.entropy
 
 
 class GaussianPolicy(_Policy):
