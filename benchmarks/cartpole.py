@@ -2,9 +2,9 @@
 
 An agent has learned when the mean return of 50 episodes in a row is at least 475. It
 goes on for 50 more, whose mean tells whether it stays so. If it has not after so many
-steps of the environment as its case has for limit, it has failed. Every seed's row is written when it is done, and a run that
-is broken off goes on where it was: ``python benchmarks/cartpole.py relu`` runs one of
-the cases only.
+steps of the environment as its case has for limit, it has failed. Every seed's row is
+written when it is done, and a run that is broken off goes on where it was:
+``python benchmarks/cartpole.py relu`` runs one of the cases only.
 """
 
 import json

@@ -13,6 +13,8 @@ from nengo.params import DictParam, IntParam, NdarrayParam, NumberParam, Paramet
 
 from nengo_epes.spaces import ActionSpace, ObservationSpace, check_gymnasium
 
+__all__ = ["SIGNALS", "Environment"]
+
 # what is told of an environment besides the observation, one number each
 SIGNALS = (
     "reward",

@@ -18,6 +18,9 @@ MODULES = (
     "nengo_epes.learning_rules",
     "nengo_epes.updates",
     "nengo_epes.trials.delayed_error",
+    "nengo_epes.trials.cartpole",
+    "nengo_epes.networks",
+    "nengo_epes.environments",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -104,7 +107,7 @@ def test_parameters_are_documented(thing):
         for name in parameter.name.split(",")  # like ones may share a line
     ]
     taken = [
-        parameter.name
+        "*" * (parameter.kind is parameter.VAR_POSITIONAL) + parameter.name
         for parameter in inspect.signature(thing).parameters.values()
         if parameter.kind is not parameter.VAR_KEYWORD
     ]
