@@ -8,10 +8,10 @@ import nengo
 import numpy as np
 from nengo.builder import Builder
 from nengo.builder.processes import build_process
-from nengo.exceptions import SimulationError, ValidationError
+from nengo.exceptions import SimulationError
 from nengo.params import DictParam, IntParam, NdarrayParam, NumberParam, Parameter
 
-from nengo_epes.spaces import ActionSpace, ObservationSpace, check_gymnasium
+from nengo_epes.spaces import ActionSpace, ObservationSpace, open_environment
 
 __all__ = ["SIGNALS", "Environment"]
 
@@ -147,7 +147,7 @@ class Environment(nengo.Process):
         observation_range=None,
         seed=None,
     ):
-        world = _open(environment, arguments or {})
+        world = open_environment(environment, arguments or {})
         self._seen = ObservationSpace(world.observation_space, observation_range)
         self._done = ActionSpace(world.action_space)
         if world is not environment:
@@ -203,7 +203,7 @@ class Environment(nengo.Process):
         every = self.steps_per_action
         world, first_seed = self._world, self._first_seed
         if world is None:  # used without a simulator, as by `run_steps`
-            world = _open(self.environment, self.arguments)
+            world = open_environment(self.environment, self.arguments)
         if first_seed is None:
             first_seed = int(rng.randint(2**31))
 
@@ -255,28 +255,6 @@ class Environment(nengo.Process):
             )
 
 
-def _open(environment, arguments):
-    """Return a Gymnasium environment."""
-    gymnasium = check_gymnasium()
-    if isinstance(environment, gymnasium.Env):
-        if arguments:
-            raise ValidationError(
-                f"arguments={arguments} cannot be given to {environment}, which has "
-                "been made already; give its constructor instead",
-                attr="arguments",
-            )
-        return environment
-    if isinstance(environment, str):
-        return gymnasium.make(environment, **arguments)
-    if callable(environment):
-        return environment(**arguments)
-    raise ValidationError(
-        f"must be the name of a registered Gymnasium environment, its constructor, or "
-        f"an environment (got {environment!r})",
-        attr="environment",
-    )
-
-
 @Builder.register(Environment)
 def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
     """Build an environment of this simulator's own, with a seed that can be repeated.
@@ -293,5 +271,5 @@ def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
         seed = int(rng.randint(2**31))
     process = copy.copy(process)
     process._first_seed = seed
-    process._world = _open(process.environment, process.arguments)
+    process._world = open_environment(process.environment, process.arguments)
     return build_process(model, process, sig_in, sig_out, mode)

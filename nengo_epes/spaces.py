@@ -1,4 +1,4 @@
-"""Observations and actions of Gymnasium as the numbers of a network."""
+"""Gymnasium's environments, observations and actions for a network."""
 
 from __future__ import annotations
 
@@ -24,6 +24,39 @@ def check_gymnasium():
             "environments need Gymnasium: pip install 'nengo-epes[environments]'"
         ) from error
     return gymnasium
+
+
+def open_environment(environment, arguments):
+    """Return a Gymnasium environment.
+
+    Parameters
+    ----------
+    environment, arguments
+        See `nengo_epes.environments.Environment`.
+
+    Raises
+    ------
+    ValidationError
+        If it is none of the three, or has been made already and has arguments.
+    """
+    gymnasium = check_gymnasium()
+    if isinstance(environment, gymnasium.Env):
+        if arguments:
+            raise ValidationError(
+                f"arguments={arguments} cannot be given to {environment}, which has "
+                "been made already; give its constructor instead",
+                attr="arguments",
+            )
+        return environment
+    if isinstance(environment, str):
+        return gymnasium.make(environment, **arguments)
+    if callable(environment):
+        return environment(**arguments)
+    raise ValidationError(
+        f"must be the name of a registered Gymnasium environment, its constructor, or "
+        f"an environment (got {environment!r})",
+        attr="environment",
+    )
 
 
 def _bounds(space):

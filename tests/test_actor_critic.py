@@ -16,7 +16,6 @@ from nengo_epes.networks import (
     Actor,
     ActorCritic,
     GaussianPolicy,
-    NormalizedExponential,
     SoftmaxPolicy,
     grid,
     place_cells,
@@ -312,38 +311,6 @@ def test_entropies(rng):
     assert policy.entropy(certain) == 0.0
 
 
-def test_place_cells_are_normalised_gaussians(rng):
-    """Their rates are Gaussians of the distance from their centres, over their sum."""
-    centres, width = grid(np.linspace(-1, 1, 5), [-0.5, 0.0, 0.5]), np.array([0.5, 0.2])
-    points = rng.uniform(-1, 1, (20, 2))
-    with nengo.Network() as net:
-        cells = place_cells(centres, width, rate=70.0)
-        source = nengo.Node(lambda t: points[round(t / 0.001) - 1])
-        nengo.Connection(source, cells, synapse=None)
-        probe = nengo.Probe(cells.neurons)
-    with nengo.Simulator(net) as sim:
-        sim.run_steps(20)
-    distances = ((points[:, None] - centres) / width) ** 2
-    tuning = np.exp(-distances.sum(axis=2) / 2)
-    expected = 70.0 * tuning / tuning.sum(axis=1, keepdims=True)
-    assert_allclose(sim.data[probe], expected, rtol=1e-9)
-
-
-def test_spiking_place_cells():
-    """Place cells spike where their neurons are wrapped, at the rates of the others."""
-    with nengo.Network(seed=0) as net:
-        cells = place_cells(grid([-1, 0, 1]), 0.5, rate=500.0)
-        cells.neuron_type = nengo.PoissonSpiking(NormalizedExponential(500.0))
-        nengo.Connection(nengo.Node(0.2), cells, synapse=None)
-        probe = nengo.Probe(cells.neurons)
-    with nengo.Simulator(net) as sim:
-        sim.run(4.0)
-    rates = np.exp(-((0.2 - np.array([-1, 0, 1])) ** 2) / 2 / 0.25)
-    rates *= 500.0 / rates.sum()
-    # 4 s: four standard errors of a Poisson count
-    assert (np.abs(sim.data[probe].mean(axis=0) - rates) < 4 * np.sqrt(rates / 4)).all()
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -352,10 +319,6 @@ def test_spiking_place_cells():
             lambda state: Actor(state, SoftmaxPolicy(2, trigger=True), immediate=True),
             "period=0.001",
         ),
-        (lambda state: place_cells([0, 1], 0.1), r"\(cells, dimensions\)"),
-        (lambda state: place_cells([[0], [1]], 0.0), "above 0"),
-        (lambda state: NormalizedExponential().gain_bias(1, 1), "place_cells"),
-        (lambda state: NormalizedExponential(0.0), "amplitude"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
