@@ -12,7 +12,7 @@ from toy_environments import N_STATES, RandomWalk
 
 from nengo_epes import z
 from nengo_epes.environments import Environment
-from nengo_epes.networks import Critic, TDError
+from nengo_epes.networks import Critic, TDError, random_features
 from nengo_epes.steps import Intentional, ObGD
 
 ALPHA, DISCOUNT, LAMBDA, SEED = 0.3, 0.95, 0.8, 11
@@ -254,6 +254,33 @@ def test_values_of_spiking_neurons():
     low, high = 0.8 / (1 - 0.64), 1 / (1 - 0.64)
     late = sim.data[value][-40:, 0]
     assert_allclose([late[::2].mean(), late[1::2].mean()], [low, high], atol=0.15)
+
+
+def test_values_in_continuous_time():
+    """With the continuous TD error and a trace that is never held, the critic comes to a
+    tenth of where it began from V(t), the discounted integral of 1 + cos(w t)."""
+    w, tau, tau_e = 2 * np.pi, 0.5, 0.1
+    with nengo.Network(seed=0) as net:
+        phase = nengo.Node(lambda t: [np.cos(w * t), np.sin(w * t)])
+        state = random_features(100, 2)
+        decay = np.exp(-0.001 / tau_e)
+        critic = Critic(state, discount=decay, lambda_=1.0, step=Intentional(1.0))
+        td = TDError(tau=tau, smoothing=0.01)
+        nengo.Connection(phase, state, synapse=None)
+        reward = nengo.Node(lambda t: 1 + np.cos(w * t))
+        nengo.Connection(reward, td.reward, synapse=None)
+        nengo.Connection(critic.value, td.value, synapse=None)
+        nengo.Connection(td.output, critic.td_error, synapse=None)
+        nengo.Connection(nengo.Node(1.0), critic.decide, synapse=None)
+        probe = nengo.Probe(critic.value)
+    with nengo.Simulator(net) as sim:
+        sim.run(10.0)
+    # integral of exp(-s / tau) exp(i w (t + s)) over s from 0 on
+    wave = np.exp(1j * w * sim.trange()) * tau / (1 - 1j * w * tau)
+    expected = tau + wave.real
+    errors = sim.data[probe][:, 0] - expected
+    size = np.sqrt(np.mean(expected**2))
+    assert np.sqrt(np.mean(errors[-1000:] ** 2)) < 0.1 * size
 
 
 @pytest.mark.parametrize(
