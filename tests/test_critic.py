@@ -257,8 +257,8 @@ def test_values_of_spiking_neurons():
 
 
 def test_values_in_continuous_time():
-    """With the continuous TD error and a trace that is never held, the critic comes to a
-    tenth of where it began from V(t), the discounted integral of 1 + cos(w t)."""
+    """With the continuous TD error and a trace that is never held, the critic comes
+    within a tenth of V(t), the discounted integral of 1 + cos(w t), from 0."""
     w, tau, tau_e = 2 * np.pi, 0.5, 0.1
     with nengo.Network(seed=0) as net:
         phase = nengo.Node(lambda t: [np.cos(w * t), np.sin(w * t)])
