@@ -160,7 +160,10 @@ def plot(rows):
         xscale="log",
         xlim=(50, 1000),
     )
-    axes[1].legend(loc="center right", fontsize="small")
+    ticks = [50, 100, 200, 500, 1000]
+    axes[1].set_xticks(ticks, [str(tick) for tick in ticks])
+    axes[1].minorticks_off()
+    axes[1].legend(loc="lower right", fontsize="small", bbox_to_anchor=(1, 0.05))
     return figure
 
 
