@@ -6,6 +6,10 @@ Learning rules, to be written as ``learning_rule_type``
 Networks
     networks.GaussianPolicy, networks.SoftmaxPolicy : actions, and their scores
     networks.Baseline : a reward less the mean of those before it
+    networks.ActorCritic, networks.Actor, networks.Critic, networks.TDError : agents
+    networks.place_cells, networks.random_features : neurons that represent states
+Environments
+    environments.Environment : Gymnasium's, as a process (not imported by itself)
 Synapses
     z : ``z**-n`` delays by n steps; sums and multiples of such delays
     Delay, TappedDelay : what ``z`` makes

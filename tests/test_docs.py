@@ -21,6 +21,9 @@ MODULES = (
     "nengo_epes.trials.hidden_layer",
     "nengo_epes.trials.hidden_network",
     "nengo_epes.trials.hidden_tasks",
+    "nengo_epes.trials.cartpole",
+    "nengo_epes.networks",
+    "nengo_epes.environments",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -107,7 +110,7 @@ def test_parameters_are_documented(thing):
         for name in parameter.name.split(",")  # like ones may share a line
     ]
     taken = [
-        parameter.name
+        "*" * (parameter.kind is parameter.VAR_POSITIONAL) + parameter.name
         for parameter in inspect.signature(thing).parameters.values()
         if parameter.kind is not parameter.VAR_KEYWORD
     ]

@@ -1,6 +1,28 @@
-"""Networks around the learning rules: policies and baselines."""
+"""Networks around the learning rules: agents and their parts."""
 
+from nengo_epes.networks.actor import Actor
+from nengo_epes.networks.actor_critic import ActorCritic
 from nengo_epes.networks.baseline import Baseline
+from nengo_epes.networks.critic import Critic
 from nengo_epes.networks.policies import GaussianPolicy, SoftmaxPolicy
+from nengo_epes.networks.representations import (
+    NormalizedExponential,
+    grid,
+    place_cells,
+    random_features,
+)
+from nengo_epes.networks.td_error import TDError
 
-__all__ = ["Baseline", "GaussianPolicy", "SoftmaxPolicy"]
+__all__ = [
+    "Actor",
+    "ActorCritic",
+    "Baseline",
+    "Critic",
+    "GaussianPolicy",
+    "NormalizedExponential",
+    "SoftmaxPolicy",
+    "TDError",
+    "grid",
+    "place_cells",
+    "random_features",
+]

@@ -14,8 +14,9 @@ from nengo.utils.numpy import is_number
 class DecisionProcess(nengo.Process):
     """Draws one action a decision, holds it, and tells of it once.
 
-    The input is what was decoded for the policy, and then, where there is no period,
-    the trigger. The output is the decision (whose first entry is 1 in the step of the
+    The input is what was decoded for the policy, then whether to be greedy (above 0.5:
+    the most probable action, not a random one), and then, where there is no period, the
+    trigger. The output is the decision (whose first entry is 1 in the step of the
     decision and 0 in all others, while the rest is held), then the score as a pulse:
     the score over ``dt`` in the step of the decision, 0 in all others, so that its
     integral over time is the score.
@@ -29,8 +30,9 @@ class DecisionProcess(nengo.Process):
         Has ``n_rows``, ``n_noise``, ``noise_bounds`` (from the first to below the
         second) and ``size_decision``; ``draw(generator)``, which returns the noise of
         one decision; ``decide(decoded, noise)``, which returns a decision without its
-        first entry, the score coming first; and ``before()``, what stands there before
-        the first decision.
+        first entry, the score coming first; ``greedy_noise(decoded)``, the noise with
+        which that is the greedy one; and ``before()``, what stands there before the
+        first decision.
     period : float or None
         Seconds between decisions, the first at the end of the first period; None for
         a decision whenever the trigger rises above 0.5.
@@ -48,7 +50,7 @@ class DecisionProcess(nengo.Process):
     name = StringParam("name")
 
     def __init__(self, policy, period, noise=None, seed=None, name="policy"):
-        size_in = policy.n_rows + (period is None)
+        size_in = policy.n_rows + 1 + (period is None)
         super().__init__(
             default_size_in=size_in,
             default_size_out=policy.size_decision + policy.n_rows,
@@ -112,14 +114,16 @@ class DecisionProcess(nengo.Process):
                 step = steps.item() + 1
                 steps[0] = step
                 return step % every == 0
-            rises = x[n_rows] > 0.5 >= trigger[0]
-            trigger[0] = x[n_rows]
+            rises = x[-1] > 0.5 >= trigger[0]
+            trigger[0] = x[-1]
             return rises
 
         def step_decision(t, x):
             if is_due(x):
-                which = decisions.item()
-                held[...] = policy.decide(x[:n_rows], noise_of(which))
+                which, decoded = decisions.item(), x[:n_rows]
+                is_greedy = x[n_rows] > 0.5
+                noise = policy.greedy_noise(decoded) if is_greedy else noise_of(which)
+                held[...] = policy.decide(decoded, noise)
                 np.divide(score, duration, pulse)
                 decided[0] = 1.0
                 decisions[0] = which + 1

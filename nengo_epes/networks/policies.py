@@ -8,6 +8,9 @@ import numpy as np
 from nengo_epes import gaussian, softmax
 from nengo_epes.networks.decisions import DecisionProcess, check_timing
 
+# p ln p goes to 0 with p
+TINY = 1e-300
+
 
 class _Gaussian:
     """A Gaussian policy as `DecisionProcess` wants it."""
@@ -22,6 +25,13 @@ class _Gaussian:
 
     def draw(self, generator):
         return generator.standard_normal(self.n_noise)
+
+    def greedy_noise(self, decoded):
+        return np.zeros(self.n_noise)
+
+    def entropy(self, decision):
+        std = decision[self.layout["standard_deviation"]]
+        return float(np.log(std * np.sqrt(2 * np.pi * np.e)).sum())
 
     def decide(self, decoded, noise):
         return gaussian.decide_once(self.spec, decoded, noise)
@@ -54,6 +64,16 @@ class _Softmax:
     def draw(self, generator):
         return generator.random(1)
 
+    def greedy_noise(self, decoded):
+        # the middle of the share of the most probable action
+        chances = softmax.probabilities(decoded)
+        best = int(np.argmax(chances))
+        return np.array([chances[:best].sum() + chances[best] / 2])
+
+    def entropy(self, decision):
+        chances = decision[self.layout["probabilities"]]
+        return float(-chances @ np.log(np.maximum(chances, TINY)))
+
     def decide(self, decoded, noise):
         chances = softmax.probabilities(decoded)
         action = softmax.choose(chances, noise[0])
@@ -80,10 +100,12 @@ class _Policy(nengo.Network):
             )
             self.input = nengo.Node(size_in=policy.n_rows, label="input")
             nengo.Connection(self.input, drawing[: policy.n_rows], synapse=None)
+            self.greedy = nengo.Node(size_in=1, label="greedy")
+            nengo.Connection(self.greedy, drawing[policy.n_rows], synapse=None)
             self.trigger = None
             if trigger:
                 self.trigger = nengo.Node(size_in=1, label="trigger")
-                nengo.Connection(self.trigger, drawing[policy.n_rows], synapse=None)
+                nengo.Connection(self.trigger, drawing[policy.n_rows + 1], synapse=None)
             parts = {
                 "action": policy.layout["action"],
                 "score": slice(policy.size_decision, None),
@@ -94,6 +116,8 @@ class _Policy(nengo.Network):
                 node = nengo.Node(size_in=size, label=name)
                 nengo.Connection(drawing[where], node, synapse=None)
                 setattr(self, name, node)
+        # of what the node ``decision`` puts out after the first decision, in nats
+        self.entropy = policy.entropy
 
 
 class GaussianPolicy(_Policy):
@@ -143,9 +167,9 @@ class GaussianPolicy(_Policy):
 
     Notes
     -----
-    Nodes: ``input`` (2A, or A with a fixed standard deviation), ``trigger`` (1) or
-    None, ``action`` (A), ``score`` (as the input) and ``decision``
-    (`nengo_epes.gaussian.decision_layout`).
+    Nodes: ``input`` (2A, or A with a fixed standard deviation), ``greedy`` (1; above
+    0.5 the action is the mean), ``trigger`` (1) or None, ``action`` (A), ``score`` (as
+    the input) and ``decision`` (`nengo_epes.gaussian.decision_layout`).
 
     Examples
     --------
@@ -219,9 +243,10 @@ class SoftmaxPolicy(_Policy):
 
     Notes
     -----
-    Nodes: ``input`` (n_actions), ``trigger`` (1) or None, ``action`` (n_actions, 1 for
-    the action that was chosen and 0 for all others), ``score`` (n_actions) and
-    ``decision`` (1 in the step of a decision, then score, action and probabilities).
+    Nodes: ``input`` (n_actions), ``greedy`` (1; above 0.5 the most probable action is
+    chosen), ``trigger`` (1) or None, ``action`` (n_actions, 1 for the action that was
+    chosen and 0 for all others), ``score`` (n_actions) and ``decision`` (1 in the step
+    of a decision, then score, action and probabilities).
 
     Examples
     --------

@@ -1,0 +1,191 @@
+"""CartPole-v1 over seeds, `nengo_epes.trials.cartpole`: python benchmarks/cartpole.py.
+
+An agent has learned when the mean return of 50 episodes in a row is at least 475. It
+goes on for 50 more, whose mean tells whether it stays so. If it has not after so many
+steps of the environment as its case has for limit, it has failed. Every seed's row is
+written when it is done, and a run that is broken off goes on where it was:
+``python benchmarks/cartpole.py relu`` runs one of the cases only.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import gymnasium
+import matplotlib as mpl
+import nengo
+import numpy as np
+
+from nengo_epes.files import write_atomically
+from nengo_epes.trials import cartpole
+
+# steps, neurons' intercepts, bonus and filters were chosen on seeds 1000 to 1009
+MORE = 50
+CASES = {
+    "relu": {"seeds": range(20), "limit": 150_000, "options": {}},
+    "relu, lambda 0": {
+        "seeds": range(20),
+        "limit": 70_000,
+        "options": {"lambda_": 0.0},
+    },
+}
+STYLES = {  # Okabe and Ito's colours
+    "relu": ("#0072B2", "-", "1000 ReLU"),
+    "relu, lambda 0": ("#D55E00", "--", "1000 ReLU, no trace"),
+}
+PUBLISHED = {
+    "stream-AC(0.8), deep network": (99, 34_900),
+    "TD(0), 4096 neurons in Nengo": (624.5, 111_051),
+}
+RESULTS = Path(__file__).parent / "results"
+TABLE = RESULTS / "cartpole.json"
+
+
+def run(case, seed):
+    """Return the row of one seed."""
+    options = dict(CASES[case]["options"])
+
+    def enough(returns):
+        solved = cartpole.solved_after(returns)
+        return solved is not None and len(returns) >= solved + MORE
+
+    result = cartpole.run(seed, CASES[case]["limit"], enough, **options)
+    returns = result["returns"]
+    solved = cartpole.solved_after(returns)
+    return {
+        "case": case,
+        "seed": seed,
+        "episodes": solved,
+        "steps": None if solved is None else int(result["steps"][solved - 1]),
+        "mean after": None if solved is None else float(returns[solved:].mean()),
+        "mean of last 50": float(returns[-50:].mean()),
+        # in runs that fail there are thousands of short ones
+        "returns": [int(x) for x in (returns if solved else returns[-50:])],
+    }
+
+
+def summary(rows):
+    """Reduce the rows of a case to the numbers that are reported; failures count."""
+    episodes = [np.inf if row["episodes"] is None else row["episodes"] for row in rows]
+    steps = [np.inf if row["steps"] is None else row["steps"] for row in rows]
+    after = [row["mean after"] for row in rows if row["mean after"] is not None]
+
+    def finite(number):
+        return float(number) if np.isfinite(number) else None
+
+    return {
+        "learned": int(np.isfinite(episodes).sum()),
+        "of": len(rows),
+        "median episodes": finite(np.median(episodes)),
+        "median steps": finite(np.median(steps)),
+        "largest steps": finite(np.max(steps)),
+        "50 episodes later, mean": float(np.mean(after)) if after else None,
+        "50 episodes later, least": float(np.min(after)) if after else None,
+    }
+
+
+def load():
+    """Return the rows that are done already."""
+    return json.loads(TABLE.read_text())["runs"] if TABLE.exists() else []
+
+
+def save(rows):
+    """Write the table, sorted, whatever the order in which it came."""
+    names = list(CASES)
+    rows = sorted(rows, key=lambda row: (names.index(row["case"]), row["seed"]))
+    cases = {name: [row for row in rows if row["case"] == name] for name in names}
+    table = {
+        "command": "python benchmarks/cartpole.py",
+        "versions": {
+            "nengo": nengo.__version__,
+            "numpy": np.__version__,
+            "gymnasium": gymnasium.__version__,
+        },
+        "criterion": "mean return of 50 episodes at least 475",
+        "limits, steps": {name: case["limit"] for name, case in CASES.items()},
+        "cases": {name: summary(found) for name, found in cases.items() if found},
+        "runs": rows,
+    }
+    text = json.dumps(table, indent=1) + "\n"
+    write_atomically(TABLE, lambda path: path.write_text(text))
+    return table
+
+
+def plot(rows):
+    """Draw returns over steps, and the episodes that were needed, sorted."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for case, (colour, dashes, label) in STYLES.items():
+        found = [row for row in rows if row["case"] == case]
+        for i, row in enumerate(found):
+            if row["episodes"] is None:
+                means, steps = (
+                    [row["mean of last 50"]] * 2,
+                    np.array([0, CASES[case]["limit"]]),
+                )
+            else:
+                returns = np.array(row["returns"])
+                means = np.convolve(returns, np.ones(50) / 50, "valid")
+                steps = np.cumsum(returns)[49:]
+            name = label if i == 0 else None
+            style = {"color": colour, "ls": dashes, "lw": 0.8, "alpha": 0.7}
+            axes[0].plot(steps / 1000, means, label=name, **style)
+        needed = sorted(row["episodes"] for row in found if row["episodes"])
+        share = np.arange(1, len(needed) + 1) / max(len(found), 1)
+        axes[1].step(
+            [0, *needed, 1000],
+            [0, *share, share[-1] if needed else 0],
+            where="post",
+            color=colour,
+            ls=dashes,
+            label=f"{label} ({len(found)} seeds)",
+        )
+    axes[0].axhline(475, color="0.3", lw=0.8, ls=":")
+    axes[0].set(
+        xlabel="steps of the environment (thousands)",
+        ylabel="mean return of the last 50 episodes",
+        ylim=(0, 510),
+    )
+    axes[0].legend(loc="center right")
+    markers = ("v", "s")
+    for (name, (episodes, _)), marker in zip(PUBLISHED.items(), markers, strict=True):
+        axes[1].plot(
+            episodes, 0.5, marker, color="0.3", ls="", label=f"{name}: median", zorder=3
+        )
+    axes[1].set(
+        xlabel="episodes until the mean of 50 is 475 or more",
+        ylabel="share of seeds",
+        ylim=(-0.02, 1.02),
+        xscale="log",
+        xlim=(50, 1000),
+    )
+    ticks = [50, 100, 200, 500, 1000]
+    axes[1].set_xticks(ticks, [str(tick) for tick in ticks])
+    axes[1].minorticks_off()
+    axes[1].legend(loc="lower right", fontsize="small", bbox_to_anchor=(1, 0.05))
+    return figure
+
+
+def main(names):
+    """Run what is not done yet, and write table and figure."""
+    rows = load()
+    for name in names:
+        done = {row["seed"] for row in rows if row["case"] == name}
+        for seed in CASES[name]["seeds"]:
+            if seed not in done:
+                rows.append(run(name, seed))
+                row = {key: x for key, x in rows[-1].items() if key != "returns"}
+                print(row, flush=True)
+                save(rows)
+    table = save(rows)
+    print(json.dumps(table["cases"], indent=1))
+    figure = plot(rows)
+    write_atomically(
+        RESULTS / "cartpole.png", lambda path: figure.savefig(path, dpi=120)
+    )
+
+
+if __name__ == "__main__":
+    mpl.use("agg")
+    main(sys.argv[1:] or list(CASES))

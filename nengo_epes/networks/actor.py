@@ -1,0 +1,113 @@
+"""The actor: learns what to do."""
+
+from __future__ import annotations
+
+import nengo
+from nengo.exceptions import ValidationError
+
+from nengo_epes.networks.learned import LearnedDecoders
+from nengo_epes.steps import Intentional
+from nengo_epes.synapses import z
+
+STEP = Intentional(0.02, normalize=True)
+
+
+class Actor(LearnedDecoders):
+    r"""Learns a policy from the neurons that represent the state.
+
+    What the policy takes, preferences or means, is decoded from the state's neurons,
+    and `EPES` on this one connection learns the decoders: its eligibility is the score
+    of the last decision, :math:`\partial \ln \pi / \partial (W a)`, and its TD error
+    that of `TDError`. Once a decision the trace decays and takes in a state and its
+    score,
+
+    .. math:: z \leftarrow \gamma\lambda\, z + s_k a_k^{\mathsf T}, \qquad
+       \Delta W = \alpha\, \delta_k\, z
+
+    at the moments that the table of `Critic` tells. Decoders begin at 0, and so all
+    actions with the same chances.
+
+    Parameters
+    ----------
+    state : nengo.Ensemble
+        Neurons that represent the state, see `place_cells` and `random_features`.
+    policy : SoftmaxPolicy or GaussianPolicy
+        With ``trigger=True``, so that it decides when it is told to; where
+        ``immediate``, with ``period=dt``.
+    discount, lambda_ : float, optional
+        Their product is what the trace decays by from decision to decision.
+    step : float or Intentional or ObGD, optional
+        See `Critic`; here the TD error should be divided by its usual size.
+    pre_synapse, immediate, dt
+        See `Critic`. Where immediate, an action is drawn before the weights have
+        changed by the TD error that comes in the same step.
+    label, seed, add_to_container : optional
+        See `nengo.Network`.
+
+    Raises
+    ------
+    ValidationError
+        As `Critic`; and if the policy has no trigger, or has one where immediate.
+    BuildError
+        If the simulator has another dt.
+
+    Notes
+    -----
+    Nodes: ``td_error``, ``decide``, ``reset`` (1), and ``action``, the policy's.
+    ``learned`` is the connection that learns.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes.networks import Actor, SoftmaxPolicy
+    >>> with nengo.Network() as net:
+    ...     state = nengo.Ensemble(50, 2, neuron_type=nengo.RectifiedLinear())
+    ...     actor = Actor(state, SoftmaxPolicy(3, trigger=True))
+    >>> actor.learned.size_out, actor.action.size_out
+    (3, 3)
+    """
+
+    def __init__(
+        self,
+        state,
+        policy,
+        discount=0.99,
+        lambda_=0.9,
+        step=STEP,
+        pre_synapse=None,
+        immediate=False,
+        dt=0.001,
+        label="actor",
+        seed=None,
+        add_to_container=None,
+    ):
+        super().__init__(
+            state,
+            discount * lambda_,
+            step,
+            "accumulating",
+            pre_synapse,
+            immediate,
+            dt,
+            label,
+            seed,
+            add_to_container,
+        )
+        if (policy.trigger is None) != immediate:
+            raise ValidationError(
+                "immediate=True needs a policy that decides in every step, with "
+                f"period={dt:g}"
+                if immediate
+                else "the policy has to be told when to decide: give it trigger=True",
+                attr="policy",
+                obj=self,
+            )
+        self.policy = policy
+        self.action = policy.action
+        with self:
+            if policy.trigger is not None:
+                nengo.Connection(self.decide, policy.trigger, synapse=None)
+            score = policy.decision[1 : 1 + policy.input.size_in]
+            self.learned = self.learn(
+                state.neurons, policy.input, score, z**-2 if immediate else pre_synapse
+            )

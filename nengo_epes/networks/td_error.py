@@ -1,0 +1,190 @@
+"""The error of temporal differences: once a decision, or at every moment."""
+
+from __future__ import annotations
+
+import math
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+from nengo.params import BoolParam, NumberParam
+
+
+class _Pulses(nengo.Process):
+    """The exact TD error, see `TDError`: reward, discount, V, learn, and a last entry.
+
+    The last is decide, by which V(s) is kept, or V(s) itself.
+    """
+
+    remembers = BoolParam("remembers")
+
+    def __init__(self, remembers):
+        super().__init__(default_size_in=5, default_size_out=1)
+        self.remembers = remembers
+
+    def make_state(self, shape_in, shape_out, dt, dtype=None):
+        """Make the value of the state in which the last decision was made."""
+        return {"value": np.zeros(1, dtype=dtype)}
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        """Make the function of one step."""
+        kept, remembers = state["value"], self.remembers
+
+        def step_td_error(t, x):
+            reward, discount, value, learns, last = x
+            before = kept[0] if remembers else last
+            error = (reward + discount * value - before) / dt if learns > 0.5 else 0.0
+            if remembers and last > 0.5:
+                kept[0] = value
+            return np.array([error])
+
+        return step_td_error
+
+
+class _Continuous(nengo.Process):
+    """The TD error of continuous time, see `TDError`: reward, V, terminated, reset."""
+
+    tau = NumberParam("tau", low=0, low_open=True)
+    smoothing = NumberParam("smoothing", low=0)
+
+    def __init__(self, tau, smoothing):
+        super().__init__(default_size_in=4, default_size_out=1)
+        self.tau = tau
+        self.smoothing = smoothing
+
+    def make_state(self, shape_in, shape_out, dt, dtype=None):
+        """Make the filtered value, and whether there has been one."""
+        return {
+            "filtered": np.zeros(1, dtype=dtype),
+            "begun": np.zeros(1, dtype=np.int64),
+        }
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        """Make the function of one step."""
+        filtered, begun = state["filtered"], state["begun"]
+        keep = math.exp(-dt / self.smoothing) if self.smoothing else 0.0
+        tau = self.tau
+
+        def step_td_error(t, x):
+            reward, value, terminated, resets = x
+            value = 0.0 if terminated > 0.5 else value
+            if resets > 0.5 or not begun[0]:
+                filtered[0], begun[0] = value, 1
+            # a ramp has its slope, and a jump its height as area, for every keep
+            slope = (1.0 - keep) * (value - filtered[0]) / dt
+            filtered[0] = keep * filtered[0] + (1.0 - keep) * value
+            return np.array([reward - value / tau + slope])
+
+        return step_td_error
+
+
+class TDError(nengo.Network):
+    r"""How much better than expected it went: what critic and actor learn from.
+
+    Exact, once a decision, if no ``tau`` is given:
+
+    .. math:: \delta_k = r_k + \gamma_k V(s_k) - V(s_{k-1})
+
+    with the reward :math:`r_k` of the transition from :math:`s_{k-1}` to :math:`s_k`
+    and the discount :math:`\gamma_k`, which is 0 where the episode has terminated. It
+    is put out as a pulse, :math:`\delta_k / dt`, in the simulator step in which
+    ``learn`` is above 0.5, and 0 in all others. With it the trace and the weights of
+    `Critic` are those of textbook TD(lambda).
+
+    Continuous, at every moment (Doya 2000), with a time constant ``tau``:
+
+    .. math:: \delta(t) = r(t) - V(t) / \tau + dV(t) / dt
+
+    where rewards are rates, per second. For environments that run in continuous time,
+    or brains without a clock: no value need be kept and no step be known.
+
+    Parameters
+    ----------
+    tau : float, optional
+        Time constant of discounting in seconds, :math:`-D / \ln\gamma` with a discount
+        of :math:`\gamma` in D seconds; None for the exact one.
+    smoothing : float, optional
+        Time constant in seconds of the derivative dV/dt, which is that of V's Lowpass;
+        0 for the difference of two steps. Only of the continuous one.
+    remembers : bool, optional
+        True: V(s) is kept from the last step in which ``decide`` was above 0.5. False:
+        it comes in at ``last_value``, from a `Critic` that is ``immediate``. Only of
+        the exact one.
+    label, seed, add_to_container : optional
+        See `nengo.Network`.
+
+    Raises
+    ------
+    ValidationError
+        If ``smoothing`` is given without ``tau``, or ``remembers=False`` with it.
+
+    Notes
+    -----
+    Nodes of one dimension. Exact: ``reward``, ``discount``, ``value``, ``learn``, then
+    ``decide`` or ``last_value``, and ``output``. Continuous: ``reward``, ``value``,
+    ``terminated`` (above 0.5: V counts as 0, and so falls to it), ``reset`` (above 0.5:
+    a jump of V has no slope, because another episode begins), and ``output``.
+
+    References
+    ----------
+    .. [1] Sutton, R. S., & Barto, A. G. (2018). Reinforcement Learning, section 6.1.
+    .. [2] Doya, K. (2000). Reinforcement learning in continuous time and space. Neural
+       Computation, 12(1), 219-245.
+
+    Examples
+    --------
+    A value that grows by 3 a second, where no reward is expected for half a second:
+
+    >>> import nengo
+    >>> from nengo_epes.networks import TDError
+    >>> with nengo.Network() as net:
+    ...     td = TDError(tau=0.5)
+    ...     ramp = nengo.Connection(
+    ...         nengo.Node(lambda t: 3 * t), td.value, synapse=None
+    ...     )
+    ...     probe = nengo.Probe(td.output)
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     sim.run(0.5)
+    >>> print(sim.data[probe][-1].round(9))  # 3 - 3 * 0.5 / 0.5
+    [0.]
+    """
+
+    def __init__(
+        self,
+        tau=None,
+        smoothing=0.0,
+        remembers=True,
+        label=None,
+        seed=None,
+        add_to_container=None,
+    ):
+        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        if tau is None and smoothing:
+            raise ValidationError(
+                f"smoothing={smoothing:g} is that of a derivative, which there is only "
+                "with a tau; give tau=SECONDS, or leave smoothing out",
+                attr="smoothing",
+                obj=self,
+            )
+        if tau is not None and not remembers:
+            raise ValidationError(
+                f"with tau={tau:g} no value is remembered in any case; leave "
+                "remembers out",
+                attr="remembers",
+                obj=self,
+            )
+        if tau is None:
+            process = _Pulses(remembers)
+            last = "decide" if remembers else "last_value"
+            names = ("reward", "discount", "value", "learn", last)
+        else:
+            process = _Continuous(tau, smoothing)
+            names = ("reward", "value", "terminated", "reset")
+        with self:
+            error = nengo.Node(process, label="TD error")
+            for i, name in enumerate(names):
+                node = nengo.Node(size_in=1, label=name)
+                nengo.Connection(node, error[i], synapse=None)
+                setattr(self, name, node)
+            self.output = nengo.Node(size_in=1, label="output")
+            nengo.Connection(error, self.output, synapse=None)

@@ -1,0 +1,82 @@
+"""Populations that represent states."""
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import ValidationError
+from numpy.testing import assert_allclose
+
+from nengo_epes.networks import (
+    NormalizedExponential,
+    grid,
+    place_cells,
+    random_features,
+)
+
+
+def test_place_cells_are_normalised_gaussians(rng):
+    """Their rates are Gaussians of the distance from their centres, over their sum."""
+    centres, width = grid(np.linspace(-1, 1, 5), [-0.5, 0.0, 0.5]), np.array([0.5, 0.2])
+    points = rng.uniform(-1, 1, (20, 2))
+    with nengo.Network() as net:
+        cells = place_cells(centres, width, rate=70.0)
+        source = nengo.Node(lambda t: points[round(t / 0.001) - 1])
+        nengo.Connection(source, cells, synapse=None)
+        probe = nengo.Probe(cells.neurons)
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(20)
+    distances = ((points[:, None] - centres) / width) ** 2
+    tuning = np.exp(-distances.sum(axis=2) / 2)
+    expected = 70.0 * tuning / tuning.sum(axis=1, keepdims=True)
+    assert_allclose(sim.data[probe], expected, rtol=1e-9)
+
+
+def test_spiking_place_cells():
+    """Place cells spike where their neurons are wrapped, at the rates of the others."""
+    with nengo.Network(seed=0) as net:
+        cells = place_cells(grid([-1, 0, 1]), 0.5, rate=500.0)
+        cells.neuron_type = nengo.PoissonSpiking(NormalizedExponential(500.0))
+        nengo.Connection(nengo.Node(0.2), cells, synapse=None)
+        probe = nengo.Probe(cells.neurons)
+    with nengo.Simulator(net) as sim:
+        sim.run(4.0)
+    rates = np.exp(-((0.2 - np.array([-1, 0, 1])) ** 2) / 2 / 0.25)
+    rates *= 500.0 / rates.sum()
+    # 4 s: four standard errors of a Poisson count
+    assert (np.abs(sim.data[probe].mean(axis=0) - rates) < 4 * np.sqrt(rates / 4)).all()
+
+
+def test_random_features(rng):
+    """Encoders point in all directions; neurons begin to be active where they are told
+    to, and are seeded."""
+    with nengo.Network() as net:
+        one, again, other = (random_features(500, 3, seed=seed) for seed in (1, 1, 2))
+        lif = random_features(200, 2, nengo.LIF(), intercepts=(0.1, 0.2), seed=3)
+    with nengo.Simulator(net) as sim:
+        built = [sim.data[ensemble] for ensemble in (one, again, other)]
+        assert np.array_equal(built[0].encoders, built[1].encoders)
+        assert not np.array_equal(built[0].encoders, built[2].encoders)
+        # four standard errors of the mean of a direction
+        assert np.abs(built[0].encoders.mean(axis=0)).max() < 4 / np.sqrt(3 * 500)
+        assert np.abs(built[0].intercepts).max() <= 0.5
+        assert built[0].intercepts.std() > 0.25
+        begins = sim.data[lif].intercepts
+        assert 0.1 <= begins.min() < begins.max() <= 0.2
+        for x in (0.09, 0.21):
+            currents = sim.data[lif].gain * x + sim.data[lif].bias
+            assert np.all((currents > 1) == (x > 0.2))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: place_cells([0, 1], 0.1), r"\(cells, dimensions\)"),
+        (lambda: place_cells([[0], [1]], 0.0), "above 0"),
+        (lambda: NormalizedExponential().gain_bias(1, 1), "place_cells"),
+        (lambda: NormalizedExponential(0.0), "amplitude"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    """With the way out."""
+    with nengo.Network(), pytest.raises(ValidationError, match=message):
+        make()

@@ -1,0 +1,146 @@
+"""The TD error alone: pulses, and the continuous one against closed forms."""
+
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import ValidationError
+from numpy.testing import assert_allclose, assert_array_equal
+
+from nengo_epes.networks import TDError
+
+DT = 0.001
+
+
+def simulate(td_options, inputs, n_steps):
+    """Run a TDError on functions of the step, counted from 0; return its output."""
+    with nengo.Network() as net:
+        td = TDError(**td_options)
+        for name, values in inputs.items():
+            source = nengo.Node(lambda t, v=values: float(v[round(t / DT) - 1]))
+            nengo.Connection(source, getattr(td, name), synapse=None)
+        probe = nengo.Probe(td.output)
+    with nengo.Simulator(net, dt=DT) as sim:
+        sim.run_steps(n_steps)
+        return sim.data[probe][:, 0]
+
+
+def test_one_pulse_a_step():
+    """In the step of `learn`, and in no other, there is r + discount V' - V over dt,
+    with V as it was in the last step of `decide`; a discount of 0 leaves out V'."""
+    inputs = {
+        "value": [1, 2, 3, 4, 5, 6, 7, 8],
+        "reward": [0, 0, 10, 10, 10, 20, 20, 20],
+        "discount": [0.5, 0.5, 0.5, 0.5, 0.5, 0, 0, 0],
+        "learn": [0, 0, 0, 1, 0, 0, 1, 0],
+        "decide": [0, 1, 0, 0, 1, 0, 0, 1],
+    }
+    expected = np.zeros(8)
+    expected[3] = 10 + 0.5 * 4 - 2
+    expected[6] = 20 + 0 - 5
+    assert_allclose(simulate({}, inputs, 8), expected / DT, rtol=1e-12)
+
+
+def test_last_value_from_outside():
+    """Without a memory, V(s) is what comes in."""
+    inputs = {
+        "value": [4, 4],
+        "last_value": [3, 3],
+        "reward": [1, 1],
+        "discount": [0.5, 0.5],
+        "learn": [1, 0],
+    }
+    assert_allclose(simulate({"remembers": False}, inputs, 2), [0.0, 0.0])
+    inputs["reward"] = [2, 2]
+    assert_allclose(simulate({"remembers": False}, inputs, 2), [1 / DT, 0.0])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.02])
+def test_true_values_have_no_error(smoothing):
+    """Where V(t) is the discounted integral of what is to come, there is no error: of a
+    reward r from t = 1 s on, r tau exp((t - 1) / tau) before and r tau after."""
+    tau, n_steps = 0.5, 1500
+    t = np.arange(1, n_steps + 1) * DT
+    reward = np.where(t > 1.0, 2.0, 0.0)
+    value = 2.0 * tau * np.exp(np.minimum(t - 1.0, 0.0) / tau)
+    got = simulate(
+        {"tau": tau, "smoothing": smoothing}, {"reward": reward, "value": value}, 1500
+    )
+    if not smoothing:
+        # the first step has no slope; then a difference instead of a derivative
+        # is wrong by V'' dt / 2
+        assert np.abs(got[1:]).max() <= 2.0 / tau * DT
+    else:
+        # the derivative lags by the smoothing, and its area is right all the same
+        assert abs(got.sum() * DT) < 0.01 * value[-1]
+        assert np.abs(got[-100:]).max() < 0.05
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.01])
+def test_slopes_jumps_and_ends(smoothing):
+    """A ramp has its slope. A jump of V has its height as area, whatever the smoothing;
+    `reset` takes it for another episode's and leaves it out; `terminated` makes V fall
+    to 0 whatever the critic says."""
+    tau, options = 1e9, {"tau": 1e9, "smoothing": smoothing}
+    ramp = 3.0 * DT * np.arange(400)
+    got = simulate(options, {"value": ramp}, 400)
+    assert_allclose(got[200:], 3.0 - ramp[200:] / tau, rtol=1e-6)
+    jump = np.where(np.arange(400) < 200, 1.0, 5.0)
+    switch = (np.arange(400) == 200).astype(float)
+    got = simulate(options, {"value": jump}, 400)
+    assert_allclose(got.sum() * DT, 4.0, rtol=1e-6)
+    got = simulate(options, {"value": jump, "reset": switch}, 400)
+    assert_allclose(got, 0.0, atol=1e-6)
+    over = (np.arange(400) >= 200).astype(float)
+    got = simulate(options, {"value": jump, "terminated": over}, 400)
+    assert_allclose(got.sum() * DT, -1.0, rtol=1e-6)
+
+
+def test_continuous_is_the_limit_of_discrete():
+    """With V held in steps of D, the integral of the continuous error over a step is
+    the discrete one, with gamma = 1 - D / tau (Doya 2000)."""
+    D, tau = 20, 2.0
+    rng = np.random.RandomState(0)
+    values, rewards = rng.randn(2, 30)
+    held = {
+        "value": np.repeat(values, D),
+        "reward": np.repeat(rewards, D) / (D * DT),
+    }
+    got = simulate({"tau": tau}, held, 30 * D)
+    sums = got.reshape(30, D).sum(axis=1) * DT
+    gamma = 1 - D * DT / tau
+    assert_allclose(sums[1:], rewards[1:] + gamma * values[1:] - values[:-1], rtol=1e-9)
+
+
+def test_reset_of_the_simulator():
+    """A reset simulation repeats itself, also with what is remembered."""
+    for options in ({"tau": 0.1, "smoothing": 0.01}, {}):
+        with nengo.Network() as net:
+            td = TDError(**options)
+            wave = nengo.Node(lambda t: np.cos(50 * t))
+            targets = (td.value, td.reward) if options else (td.value, td.learn)
+            for target in targets:
+                nengo.Connection(wave, target, synapse=None)
+            if not options:
+                nengo.Connection(wave, td.decide, synapse=None)
+            probe = nengo.Probe(td.output)
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(50)
+            first = sim.data[probe].copy()
+            assert np.abs(first).max() > 0.1
+            sim.reset()
+            sim.run_steps(50)
+            assert_array_equal(sim.data[probe], first)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"smoothing": 0.1}, "give tau=SECONDS"),
+        ({"tau": 1.0, "remembers": False}, "leave remembers out"),
+        ({"tau": 0.0}, "tau"),
+    ],
+)
+def test_what_cannot_be_is_refused(options, message):
+    """As early as it can be known."""
+    with nengo.Network(), pytest.raises(ValidationError, match=message):
+        TDError(**options)

@@ -1,0 +1,66 @@
+"""Small environments for tests, in which everything is known."""
+
+import gymnasium
+import numpy as np
+
+N_STATES = 19
+
+
+class RandomWalk(gymnasium.Env):
+    """The 19-state random walk; the observation is one-hot, all 0 at an exit.
+
+    The action does not matter. With ``limit``, an episode is truncated after so many
+    steps.
+    """
+
+    def __init__(self, limit=None):
+        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (N_STATES,))
+        self.action_space = gymnasium.spaces.Discrete(2)
+        self.limit = limit
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state, self.steps = N_STATES // 2, 0
+        return self._observe(), {}
+
+    def step(self, action):
+        self.state += int(self.np_random.choice([-1, 1]))
+        self.steps += 1
+        terminated = not 0 <= self.state < N_STATES
+        reward = float(np.sign(self.state)) if terminated else 0.0
+        truncated = not terminated and self.steps == self.limit
+        return self._observe(), reward, terminated, truncated, {}
+
+    def _observe(self):
+        seen = np.zeros(N_STATES, dtype=np.float32)
+        if 0 <= self.state < N_STATES:
+            seen[self.state] = 1.0
+        return seen
+
+
+class Counter(gymnasium.Env):
+    """Counts its steps, and remembers what was done to it.
+
+    It observes (steps, seed of the last seeded reset); a step is rewarded by 10 times
+    its number. After ``length`` steps it terminates, truncates, or both.
+    """
+
+    def __init__(self, length=3, end="terminated", actions=None):
+        self.observation_space = gymnasium.spaces.Box(-10.0, 10.0, (2,))
+        self.action_space = actions or gymnasium.spaces.Discrete(3, start=5)
+        self.length, self.end = length, end
+        self.log = []
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        self.log.append(("reset", seed))
+        return np.array([0.0, 0.0], dtype=np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.log.append(("step", action))
+        over = self.steps == self.length
+        ends = {name: over and name in self.end for name in ("terminated", "truncated")}
+        seen = np.array([self.steps, self.np_random.uniform()], dtype=np.float32)
+        return seen, 10.0 * self.steps, *ends.values(), {}
