@@ -120,14 +120,15 @@ def plot(results):
         row[0].axvline(1, color="0.5", lw=1)
         row[0].set_yticks(range(len(STYLES)), STYLES)
         row[0].invert_yaxis()
-        row[0].set(xscale="log", title=titles[task])
+        row[0].set(xscale="log", xlim=(0.02, 2), title=titles[task])
+        row[0].set(xlabel="RMSE of the test / least without hidden learning")
         for settings in (SETTINGS[task], LATE_SETTINGS[task]):
             row[1].axvline(settings["seconds"], color="0.5", lw=1)
         row[1].set(yscale="log", xlabel="time (s)", ylabel="RMSE over 2 s, median")
         row[1].set_title("learning; right of the lines the tests")
         row[2].axhline(90, color="0.5", lw=1)
         row[2].set(xlabel="time (s)", ylabel="angle (degrees)", ylim=(0, 125))
-        row[2].set_title("from the hidden update to the gradient")
+        row[2].set_title("between update and gradient")
         row[2].legend(fontsize="small", loc="upper right")
     return figure
 
