@@ -42,13 +42,14 @@ def check_trace(model, rule):
     Raises
     ------
     BuildError
-        If the synapse has a time constant ``tau`` that is shorter than a step, or is
-        not exponential where the kind of trace needs it to be.
+        If the synapse has a time constant ``tau`` that is shorter than a step, and the
+        trace cannot be held; or is not exponential where the kind of trace needs it.
     """
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
     tau = getattr(synapse, "tau", None)
-    if tau is not None and tau < model.dt:
+    # a trace that is held takes in some steps only, which may be far apart
+    if tau is not None and tau < model.dt and "hold" not in rule_type.controls:
         raise BuildError(
             f"{conn}: the trace's time constant tau={tau:g} s is shorter than the "
             f"simulator's step dt={model.dt:g} s; use trace_synapse=None for no "

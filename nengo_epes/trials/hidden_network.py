@@ -55,16 +55,17 @@ class Line(NamedTuple):
         Times the learning rate.
     delay : float
         By how many seconds the error is late.
-    tau_e : float or None
-        Time constant of the hidden layer's eligibility trace in seconds; None for no
-        memory. The readout always learns with a trace that fits the delay.
+    tau_e : float, Synapse or None
+        The hidden layer's eligibility trace, a number being the time constant of a
+        Lowpass in seconds; None for no memory. The readout always learns with a trace
+        that fits the delay.
     """
 
     feedback: str | None = "random"
     post_derivative: str | None = "auto"
     rate: float = 1.0
     delay: float = 0.0
-    tau_e: float | None = None
+    tau_e: float | nengo.synapses.Synapse | None = None
 
 
 LINES = {
@@ -74,7 +75,8 @@ LINES = {
     "no pseudo-derivative": Line(post_derivative=None),
     # psi is 0.1 on average, so that these updates are as large as those with psi
     "no pseudo-derivative, rate / 10": Line(post_derivative=None, rate=0.1),
-    "late error, trace": Line(delay=0.15, tau_e=0.15),
+    # inputs change every 0.1 s; an Alpha looks back by twice its time constant
+    "late error, trace": Line(delay=0.15, tau_e=nengo.Alpha(0.075)),
     "late error, tau_e = 0": Line(delay=0.15),
 }
 
@@ -98,8 +100,8 @@ def build(
     line : str or Line
         One of `LINES` by its name, or another one.
     seed : int
-        Of the inputs, the initial weights and the feedback. Lines of the same seed and
-        delay differ in the learning of the hidden layer only.
+        Of the inputs, the initial weights and the feedback. Lines of the same seed,
+        delay and time differ in the learning of the hidden layer only.
     seconds, test_seconds : float
         For how long it learns, and then is tested without learning.
     n_hidden : int
