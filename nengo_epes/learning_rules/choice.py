@@ -10,7 +10,7 @@ from nengo_epes.learning_rules.looking import reads_every_step
 from nengo_epes.learning_rules.signals import is_exponential
 from nengo_epes.learning_rules.traces import STEP_STATE, as_signal
 
-# as measured by benchmarks/speed.py
+# as measured by benchmarks/deferred_steps.py
 DEFERRED_STEPS = 96
 MANY = 100  # rows and columns
 
