@@ -207,22 +207,27 @@ class Environment(nengo.Process):
         if first_seed is None:
             first_seed = int(rng.randint(2**31))
 
+        shown = np.zeros(shape_out)
+        to_show, numbers, clock = np.split(shown, [seen.size, seen.size + held.size])
+        learns = max(every - 2, 0)
+
         def step_environment(t, action):
-            phase = int(steps[0]) % every
+            count = steps.item()
+            phase = count % every
             if phase == 0:
-                if steps[0] == 0 or held[2] or held[3]:
+                if count == 0 or held.item(2) or held.item(3):
                     begin()
                 else:
                     self._check_action(action, t)
                     advance(action)
-            steps[0] += 1
-            begins, over = held[4] == 0, held[2] or held[3]
-            now = (
-                phase == max(every - 2, 0) and not begins,
-                phase == every - 1 and not over,
-                phase == 0 and begins,
-            )
-            return np.concatenate([seen, held, now])
+            steps[0] = count + 1
+            begins, over = held.item(4) == 0, held.item(2) or held.item(3)
+            to_show[...] = seen
+            numbers[...] = held
+            clock[0] = phase == learns and not begins
+            clock[1] = phase == every - 1 and not over
+            clock[2] = phase == 0 and begins
+            return shown
 
         def begin():
             first = steps[0] == 0
