@@ -12,10 +12,11 @@ from numpy.testing import assert_allclose
 
 from nengo_epes import EPES, steps, surrogates
 from nengo_epes.learning_rules import EPESSim
+from nengo_epes.learning_rules.activities import LowpassSim
 from nengo_epes.learning_rules.choice import choose_form
 from nengo_epes.learning_rules.deferred import Deferred
-from nengo_epes.learning_rules.forms import Direct, Factored
-from nengo_epes.learning_rules.signals import LowpassSim
+from nengo_epes.learning_rules.factored import Factored
+from nengo_epes.learning_rules.forms import Direct
 
 
 def td_error(t):

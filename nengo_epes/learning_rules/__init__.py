@@ -1,6 +1,8 @@
 """Learning rules, one a file, and what their builders share."""
 
-from nengo_epes.learning_rules.epes import EPES, EPESSim, build_epes
+from nengo_epes.learning_rules.activities import build_activities
+from nengo_epes.learning_rules.epes import EPES, build_epes
+from nengo_epes.learning_rules.epes_sim import EPESSim
 from nengo_epes.learning_rules.feedback import build_feedback, build_spread
 from nengo_epes.learning_rules.post import build_post_activities
 from nengo_epes.learning_rules.reinforce import (
@@ -9,7 +11,6 @@ from nengo_epes.learning_rules.reinforce import (
 )
 from nengo_epes.learning_rules.reinforce_sim import GaussianREINFORCESim
 from nengo_epes.learning_rules.signals import (
-    build_activities,
     build_port,
     learned_shape,
     make_finite_check,

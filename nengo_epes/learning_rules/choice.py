@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from nengo.utils.numpy import is_iterable
 
+from nengo_epes.learning_rules.activities import is_exponential
 from nengo_epes.learning_rules.deferred import Deferred
-from nengo_epes.learning_rules.forms import Direct, Factored, find_product
+from nengo_epes.learning_rules.factored import Factored
+from nengo_epes.learning_rules.forms import Direct, find_product
 from nengo_epes.learning_rules.looking import reads_every_step
-from nengo_epes.learning_rules.signals import is_exponential
 from nengo_epes.learning_rules.traces import STEP_STATE, as_signal
 
 # as measured by benchmarks/deferred_steps.py

@@ -23,6 +23,7 @@ from nengo.params import (
 from nengo.synapses import Lowpass, SynapseParam
 
 from nengo_epes import gaussian
+from nengo_epes.learning_rules.activities import build_activities
 from nengo_epes.learning_rules.forms import replace_copy
 from nengo_epes.learning_rules.params import BoundsParam
 from nengo_epes.learning_rules.reinforce_sim import (
@@ -31,7 +32,6 @@ from nengo_epes.learning_rules.reinforce_sim import (
 )
 from nengo_epes.learning_rules.reinforce_state import HELD, build_state
 from nengo_epes.learning_rules.signals import (
-    build_activities,
     build_port,
     learned_shape,
 )

@@ -10,7 +10,7 @@ from nengo.exceptions import BuildError, SimulationError
 from nengo.rc import rc
 
 from nengo_epes import updates
-from nengo_epes.learning_rules.signals import is_exponential
+from nengo_epes.learning_rules.activities import is_exponential
 
 # unlike the name of any state that a synapse may have of its own
 STEP_STATE = "of the bounded step"
