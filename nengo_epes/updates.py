@@ -43,7 +43,7 @@ def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
     Parameters
     ----------
     decay : float
-        By which the numbers are multiplied in a step, above 0.
+        By which the numbers are multiplied in a step, from 0 to 1.
     dtype : dtype
         Of the numbers.
 
@@ -54,7 +54,10 @@ def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
     2.2250738585072014e-297 1000
     """
     margin = 1e11
-    period = math.log(margin) / -math.log(decay) if decay < 1.0 else math.inf
+    if decay == 0.0:  # so short a time constant that nothing is left of it
+        period = 1.0
+    else:
+        period = math.log(margin) / -math.log(decay) if decay < 1.0 else math.inf
     smallest = float(np.finfo(dtype).tiny) * margin
     return smallest, max(1, int(min(period, 1000.0)))
 

@@ -6,6 +6,7 @@ import pytest
 from harness import DT, learn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nengo.exceptions import BuildError
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import lfilter
 
@@ -211,3 +212,36 @@ def test_names_of_a_foreign_state():
     outer = got["characteristic_eligibility"][:, :, None] * got["activities"][:, None]
     expected = outer * np.arange(1, 301)[:, None, None]
     assert_allclose(got["eligibility_trace"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("tau", [3e-4, 1e-9])
+def test_held_trace_may_be_short(tau):
+    """A trace that is held takes in some steps only, so that its time constant may be
+    shorter than a step: it decays by exp(-dt / tau) in each step that is not held."""
+    rule = EPES(1e-3, trace_synapse=tau, controls="hold")
+    got = learn(
+        rule,
+        td_error=1.0,
+        eligibility=1.0,
+        hold=lambda t: float(round(t / DT) % 5 != 0),
+        probes=("eligibility_trace", "activities"),
+        steps=60,
+    )
+    decay = np.exp(-DT / tau)
+    expected = np.zeros_like(got["activities"][0])
+    for step, activities in enumerate(got["activities"], start=1):
+        if step % 5 == 0:
+            expected = decay * expected + (1 - decay) * activities
+        trace = got["eligibility_trace"][step - 1, 0]
+        assert_allclose(trace, expected, rtol=1e-12, atol=1e-12)
+    assert np.any(expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{"trace_synapse": 0.0}, {"trace_synapse": nengo.Alpha(1e-4)}]
+)
+def test_held_trace_of_no_time(options):
+    """Neither 0 nor another filter than a Lowpass may be shorter than a step."""
+    rule = EPES(controls="hold", **options)
+    with pytest.raises(BuildError, match=r"tau=(0|0.0001) s is shorter.*None"):
+        learn(rule, td_error=1.0, eligibility=1.0, hold=0.0, steps=2)

@@ -63,7 +63,7 @@ def is_exponential(synapse):
 
 
 class LowpassSim(Operator):
-    """Filters activities as a `nengo.Lowpass`, in a third of the time.
+    """Filters activities as a `nengo.Lowpass`, without the arrays in between.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ class EPES(LearningRuleType):
         If a parameter is not of its kind.
     BuildError
         When the model is built, if ``size_eligibility`` and ``feedback`` do not fit
-        the connection, a trace's time constant is shorter than ``dt``, the weights
+        the connection, a trace that cannot be held is shorter than ``dt``, the weights
         are no matrix, or the postsynaptic side is indexed by a list.
     SimulationError
         When a TD error, an eligibility or an activity is not finite, or a replacing

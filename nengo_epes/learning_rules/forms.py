@@ -58,12 +58,12 @@ class Form:
     spread to the rows.
     """
 
+    thin = False
+
     def __init__(self, state, formed, weights=None):
         self.state = state
         self.formed = formed
         self.weights = weights
-
-    thin = False
 
     def make_steps(self, arrays, rule_type, dt, rng, tag):
         """Make the functions of a step; arrays are those of ``state``, by name."""

@@ -49,11 +49,12 @@ def check_trace(model, rule):
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
     tau = getattr(synapse, "tau", None)
     # a trace that is held takes in some steps only, which may be far apart
-    if tau is not None and tau < model.dt and "hold" not in rule_type.controls:
+    held = is_exponential(synapse) and tau > 0 and "hold" in rule_type.controls
+    if tau is not None and tau < model.dt and not held:
         raise BuildError(
             f"{conn}: the trace's time constant tau={tau:g} s is shorter than the "
             f"simulator's step dt={model.dt:g} s; use trace_synapse=None for no "
-            "memory, or a longer tau"
+            "memory, a longer tau, or a Lowpass that can be held, controls='hold'"
         )
     if kind != "accumulating" and not is_exponential(synapse):
         raise BuildError(
