@@ -20,7 +20,6 @@ from nengo_epes.files import write_atomically
 from nengo_epes.trials import cartpole
 
 # steps, neurons' intercepts, bonus and filters were chosen on seeds 1000 to 1009
-MORE = 50
 CASES = {
     "relu": {"seeds": range(20), "limit": 150_000, "options": {}},
     "relu, lambda 0": {
@@ -43,25 +42,11 @@ TABLE = RESULTS / "cartpole.json"
 
 def run(case, seed):
     """Return the row of one seed."""
-    options = dict(CASES[case]["options"])
-
-    def enough(returns):
-        solved = cartpole.solved_after(returns)
-        return solved is not None and len(returns) >= solved + MORE
-
-    result = cartpole.run(seed, CASES[case]["limit"], enough, **options)
-    returns = result["returns"]
-    solved = cartpole.solved_after(returns)
-    return {
-        "case": case,
-        "seed": seed,
-        "episodes": solved,
-        "steps": None if solved is None else int(result["steps"][solved - 1]),
-        "mean after": None if solved is None else float(returns[solved:].mean()),
-        "mean of last 50": float(returns[-50:].mean()),
+    result = cartpole.trial(seed, CASES[case]["limit"], **CASES[case]["options"])
+    if result["episodes"] is None:
         # in runs that fail there are thousands of short ones
-        "returns": [int(x) for x in (returns if solved else returns[-50:])],
-    }
+        result["returns"] = result["returns"][-50:]
+    return {"case": case, "seed": seed, **result}
 
 
 def summary(rows):

@@ -23,6 +23,7 @@ from nengo_epes.networks import (
 )
 from nengo_epes.steps import Intentional
 from nengo_epes.trials import cartpole
+from nengo_epes.trials.training import solved_after, train
 
 N_NEURONS, SEED, GAMMA, LAMBDA = 40, 3, 0.95, 0.8
 RANGES = np.array([2.4, 3.0, 0.21, 3.0])
@@ -332,25 +333,25 @@ def test_what_cannot_be_is_refused(make, message):
 def test_cart_pole_is_being_learned():
     """Within 4000 steps the pole stands five times as long as by chance (some 20
     steps); without a trace it stands even shorter than that."""
-    returns = cartpole.run(1000, 4000, n_neurons=300)["returns"]
+    returns = train(cartpole.build, 1000, 4000, n_neurons=300)["returns"]
     assert returns[-5:].mean() > 100
-    returns = cartpole.run(1000, 1500, n_neurons=300, lambda_=0.0)["returns"]
+    returns = train(cartpole.build, 1000, 1500, n_neurons=300, lambda_=0.0)["returns"]
     assert returns[-20:].mean() < 20
 
 
 @pytest.mark.slow
 def test_cart_pole_is_learned():
     """CartPole-v1 is solved, in the episodes and steps that are required."""
-    solved = cartpole.solved_after
-    result = cartpole.run(1000, stop=lambda past: solved(past) is not None)
-    assert solved(result["returns"]) <= 300
-    assert result["steps"][-1] <= 69_000
+    result = cartpole.trial(1000)
+    assert result["episodes"] <= 300
+    assert result["steps"] <= 69_000
+    assert result["mean after"] >= 475
 
 
 def test_solved_after():
     """The first time that the mean of a whole window is enough."""
-    assert cartpole.solved_after([]) is None
-    assert cartpole.solved_after([500] * 49) is None
-    assert cartpole.solved_after([500] * 50) == 50
-    assert cartpole.solved_after([0, *[500] * 50]) == 50
-    assert cartpole.solved_after([0] * 3 + [475] * 50) == 53
+    assert solved_after([], 475, 50) is None
+    assert solved_after([500] * 49, 475, 50) is None
+    assert solved_after([500] * 50, 475, 50) == 50
+    assert solved_after([0, *[500] * 50], 475, 50) == 50
+    assert solved_after([0] * 3 + [475] * 50, 475, 50) == 53

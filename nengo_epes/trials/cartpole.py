@@ -13,7 +13,13 @@ import numpy as np
 from nengo_epes.environments import Environment
 from nengo_epes.networks import ActorCritic, SoftmaxPolicy, random_features
 from nengo_epes.steps import Intentional
-from nengo_epes.synapses import z
+from nengo_epes.trials.training import connect, solved_after, train
+
+ENVIRONMENT = "CartPole-v1"
+N_STEPS = 70_000
+# what a study compares, see `nengo_epes.sweep`
+STUDY = {"lambda_": [0.9, 0.0]}
+CRITERION, WINDOW = 475.0, 50
 
 # m, m/s, rad, rad/s: beyond the first and third an episode ends
 RANGES = (2.4, 3.0, 0.21, 3.0)
@@ -28,6 +34,7 @@ def build(
     neuron_type=None,
     steps_per_action=2,
     pre_synapse=None,
+    environment=ENVIRONMENT,
     evaluate=False,
 ):
     """Build the agent and its environment.
@@ -48,6 +55,8 @@ def build(
         Simulator steps a step of the environment.
     pre_synapse : float or None
         Seconds, by which spikes are filtered.
+    environment : str or callable
+        See `nengo_epes.environments.Environment`.
     evaluate : bool
         Whether the agent is greedy and does not learn.
 
@@ -60,7 +69,7 @@ def build(
     agent : ActorCritic
     """
     env = Environment(
-        "CartPole-v1",
+        environment,
         steps_per_action=steps_per_action,
         discount_factor=0.99,
         reward_scale=0.05,
@@ -82,94 +91,41 @@ def build(
             pre_synapse=pre_synapse,
         )
         nengo.Connection(world[env.observation], state, synapse=None)
-        for name in ("reward", "discount", "learn", "decide", "reset"):
-            signal = world[getattr(env, name)]
-            nengo.Connection(signal, getattr(agent, name), synapse=None)
-        nengo.Connection(nengo.Node(float(evaluate)), agent.evaluate, synapse=None)
-        nengo.Connection(agent.action, world, synapse=z**-1)
+        connect(world, agent, evaluate)
     return network, world, agent
 
 
-def run(seed=0, n_steps=70_000, stop=None, **options):
-    """Let the agent learn, episode by episode.
+def trial(seed, n_steps=150_000, **options):
+    """Let an agent learn until it has learned, and for 50 episodes more.
 
     Parameters
     ----------
     seed : int
         See `build`.
     n_steps : int
-        Steps of the environment after which no new episode begins.
-    stop : callable, optional
-        ``stop(returns)`` is asked after every episode whether it was the last.
+        Steps of the environment after which it has failed.
     **options
-        See `build`.
+        For `build`.
 
     Returns
     -------
-    dict of str to array
-        ``returns`` and ``steps``: the sum of rewards of each episode, and the steps of
-        the environment until its end, those of all episodes before included.
-
-    Examples
-    --------
-    >>> result = run(n_steps=50, n_neurons=50)
-    >>> bool(result["steps"][-1] >= 50), result["returns"].sum() == result["steps"][-1]
-    (True, np.True_)
+    dict
+        ``episodes`` and ``steps`` after which the mean return of 50 episodes was at
+        least 475, or None; ``mean after``, of the episodes that followed, or None;
+        ``mean of last 50``; and all ``returns``.
     """
-    network, world, _ = build(seed, **options)
-    returns = []
-    with nengo.Simulator(network, progress_bar=False) as simulator:
-        while sum(returns) < n_steps and not (stop and stop(returns)):
-            returns.append(run_episode(simulator, world))
-    # an episode's return is its number of steps
-    return {"returns": np.array(returns), "steps": np.cumsum(returns)}
 
+    def enough(returns):
+        solved = solved_after(returns, CRITERION, WINDOW)
+        return solved is not None and len(returns) >= solved + WINDOW
 
-def run_episode(simulator, world):
-    """Simulate until the current episode is over, and return the sum of its rewards.
-
-    Parameters
-    ----------
-    simulator : nengo.Simulator
-        Of a network of `build`.
-    world : nengo.Node
-        From `build`.
-
-    Returns
-    -------
-    float
-    """
-    env = world.output
-    now = simulator.signals[simulator.model.sig[world]["out"]]
-    while True:
-        for _ in range(env.steps_per_action):
-            simulator.step()
-        if now[env.terminated] or now[env.truncated]:
-            return now[env.episode_return].item()
-
-
-def solved_after(returns, criterion=475.0, window=50):
-    """Return after how many episodes the mean of the last ones reached the criterion.
-
-    Parameters
-    ----------
-    returns : sequence of float
-        The return of each episode.
-    criterion : float
-        The mean return.
-    window : int
-        Over how many episodes.
-
-    Returns
-    -------
-    int or None
-        None if it never did.
-
-    Examples
-    --------
-    >>> solved_after([0, 10, 20, 20], criterion=15, window=2)
-    3
-    """
-    sums = np.cumsum([0.0, *returns])
-    reached = np.flatnonzero(sums[window:] - sums[:-window] >= criterion * window)
-    return int(reached[0]) + window if len(reached) else None
+    result = train(build, seed, n_steps, enough, **options)
+    returns = result["returns"]
+    solved = solved_after(returns, CRITERION, WINDOW)
+    return {
+        "episodes": solved,
+        "steps": None if solved is None else int(result["steps"][solved - 1]),
+        "mean after": None if solved is None else float(np.mean(returns[solved:])),
+        "mean of last 50": float(np.mean(returns[-WINDOW:])),
+        "returns": [int(x) for x in returns],
+    }

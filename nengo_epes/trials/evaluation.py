@@ -1,0 +1,94 @@
+"""What an agent has learned, measured: greedy episodes from fixed beginnings."""
+
+from __future__ import annotations
+
+import functools
+
+import gymnasium
+import nengo
+import numpy as np
+
+from nengo_epes.trials.training import run_episode
+
+# far from the seeds of training
+FIRST_RESET = 1_000_000
+
+
+class FixedResets(gymnasium.Wrapper):
+    """An environment whose n-th episode begins from a seed of its own.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+        The environment.
+    first : int
+        Seed of the first episode; the others follow.
+    """
+
+    def __init__(self, env, first=FIRST_RESET):
+        super().__init__(env)
+        self.first = first
+        self.episodes = 0
+
+    def reset(self, *, seed=None, options=None):
+        """Begin the next episode, whatever the seed."""
+        seed = self.first + self.episodes
+        self.episodes += 1
+        return self.env.reset(seed=seed, options=options)
+
+
+def make_fixed(environment, first=FIRST_RESET, **arguments):
+    """Make an environment with fixed beginnings.
+
+    Parameters
+    ----------
+    environment : str
+        As `gymnasium.make` knows it.
+    first : int
+        See `FixedResets`.
+    **arguments
+        For `gymnasium.make`.
+
+    Returns
+    -------
+    FixedResets
+    """
+    return FixedResets(gymnasium.make(environment, **arguments), first)
+
+
+def evaluate(preset, weights, seed=0, n_episodes=100, **options):
+    """Return what a trained agent earns, greedy, from the same beginnings for all.
+
+    Parameters
+    ----------
+    preset : module
+        With ``ENVIRONMENT`` and ``build``, see `nengo_epes.trials.training.preset`.
+    weights : dict of str to array
+        From `nengo_epes.trials.training.learned_weights`.
+    seed : int
+        With which the agent was built and trained.
+    n_episodes : int
+        How many beginnings.
+    **options
+        With which it was built.
+
+    Returns
+    -------
+    (n_episodes,) array
+        The return of each.
+
+    Examples
+    --------
+    >>> from nengo_epes.trials import cartpole, training
+    >>> trained = training.train(cartpole.build, n_steps=50, n_neurons=50)
+    >>> evaluate(cartpole, trained["weights"], n_episodes=2, n_neurons=50).shape
+    (2,)
+    """
+    environment = functools.partial(make_fixed, preset.ENVIRONMENT)
+    network, world, agent = preset.build(
+        seed, environment=environment, evaluate=True, **options
+    )
+    for name, part in (("critic", agent.critic), ("actor", agent.actor)):
+        part.learned.transform = weights[name]
+    with nengo.Simulator(network, progress_bar=False) as simulator:
+        return np.array([run_episode(simulator, world)[0] for _ in range(n_episodes)])
