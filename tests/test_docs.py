@@ -26,6 +26,7 @@ MODULES = (
     "nengo_epes.trials.evaluation",
     "nengo_epes.networks",
     "nengo_epes.environments",
+    "nengo_epes.rendering",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
