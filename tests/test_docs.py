@@ -24,6 +24,7 @@ MODULES = (
     "nengo_epes.trials.cartpole",
     "nengo_epes.trials.training",
     "nengo_epes.trials.evaluation",
+    "nengo_epes.trials.movie",
     "nengo_epes.networks",
     "nengo_epes.environments",
     "nengo_epes.rendering",
