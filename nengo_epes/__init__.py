@@ -10,6 +10,7 @@ Networks
     networks.place_cells, networks.random_features : neurons that represent states
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
+    rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
