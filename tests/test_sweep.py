@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dask
@@ -121,8 +122,8 @@ def test_one_thread_each(tmp_path, monkeypatch):
 
 
 def test_what_json_cannot_hold(client, tmp_path):
-    """Objects and arrays arrive as they are; each has a file of its own, also where they
-    differ in the last digit only."""
+    """Objects and arrays arrive as they are; each has a file of its own, also
+    where they differ in the last digit only."""
     tiny = np.nextafter(1.0, 2.0)
     cases = {
         name: {"neuron_type": nengo.LIF(tau_rc=tau), "array": np.array([0.0, last])}
@@ -212,6 +213,7 @@ def test_without_distributed(tmp_path, monkeypatch):
         sweep(sweep_trials.counted, {}, [0], tmp_path)
 
 
+@pytest.mark.slow
 def test_trials_that_kill_their_process(places):
     """A trial that ends the process it runs in is a row with an error; those that
     waited in that process, or were run beside it, have none."""
@@ -313,36 +315,43 @@ def test_killed_sweep_goes_on(client, places, tmp_path):
 
 @pytest.mark.slow
 def test_killed_worker_of_a_scheduler(places, tmp_path):
-    """A scheduler and two workers over TCP, one of which is killed in the middle of its
-    trial: every trial is finished, none is lost, and each has one row."""
+    """A scheduler and two workers over TCP, one of which is killed in the middle of a
+    trial: no trial is lost or fails, each has one row, and only what that worker had is
+    run again."""
     folder, log = places
-    address = tmp_path / "scheduler.json"
-    dashboard = ["--dashboard-address", "127.0.0.1:0"]
-    dask_cli = ("-m", "dask")
-    scheduler = python(
-        *dask_cli,
-        "scheduler",
-        *("--host", "tcp://127.0.0.1", "--port", 0, "--scheduler-file", address),
-        *dashboard,
-    )
-    started = [scheduler]
-    try:
-        for _ in range(2):
-            started.append(
-                python(
-                    *dask_cli,
-                    "worker",
-                    *("--scheduler-file", address, "--nthreads", 1, "--no-nanny"),
-                    *dashboard,
-                )
+    told = tmp_path / "scheduler.json"
+    server = ("--dashboard-address", "127.0.0.1:0", "--scheduler-file", told)
+    host = ("--host", "127.0.0.1", "--port", 0)
+    started = [python("-m", "distributed.cli.dask_scheduler", *host, *server)]
+    one_trial = ("--nthreads", 1, "--no-nanny")
+    worker = ("-m", "distributed.cli.dask_worker", *one_trial, *server)
+    started += [python(*worker), python(*worker)]
+    with ThreadPoolExecutor() as pool:
+        try:
+            address = wait_for(lambda: told.exists() and json.loads(told.read_text()))
+            with Client(address["address"], set_as_default=False) as client:
+                client.wait_for_workers(2, timeout=60)
+            cases = {"a": {"log": str(log), "seconds": 1.0}}
+            table = pool.submit(
+                sweep,
+                sweep_trials.counted,
+                cases,
+                range(8),
+                folder,
+                client=address["address"],
             )
-        wait_for(address.exists)
-        where = json.loads(address.read_text())["address"]
-        cases = {"a": {"log": str(log), "seconds": 1.0}}
-        kill = threading.Timer(0, lambda: None)
-        table = sweep(sweep_trials.counted, cases, range(8), folder, client=where)
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+            wait_for(lambda: len(list(folder.glob("*.json"))) >= 2)
+            done = {record["seed"] for record in read(folder)}
+            started[1].send_signal(signal.SIGKILL)
+            table = table.result(timeout=60)
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
     assert table["seed"].tolist() == list(range(8)) and table["error"].isna().all()
+    assert len(read(folder)) == 8
+    runs = sweep_trials.runs(log)
+    assert set(runs) == {(1, seed) for seed in range(8)}
+    assert [runs[1, seed] for seed in sorted(done)] == [1] * len(done)
+    # the one that it was running, and at most one whose result it still held
+    assert 1 <= sum(runs.values()) - 8 <= 2
