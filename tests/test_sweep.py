@@ -1,5 +1,6 @@
 """A sweep: every trial once, whatever happens to processes."""
 
+import contextlib
 import functools
 import json
 import os
@@ -284,6 +285,25 @@ def wait_for(condition):
     return found
 
 
+@contextlib.contextmanager
+def servers(folder, n_workers):
+    """Start a scheduler and workers as a user would, on this machine; yield the address
+    and the processes, the scheduler first."""
+    told = folder / "scheduler.json"
+    server = ("--dashboard-address", "127.0.0.1:0", "--scheduler-file", told)
+    host = ("--host", "127.0.0.1", "--port", 0)
+    started = [python("-m", "distributed.cli.dask_scheduler", *host, *server)]
+    try:
+        wait_for(told.exists)
+        worker = ("-m", "distributed.cli.dask_worker", "--nthreads", 1, "--no-nanny")
+        started += [python(*worker, *server) for _ in range(n_workers)]
+        yield json.loads(told.read_text())["address"], started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 SCRIPT = """
 import sys, sweep_trials
 from nengo_epes.sweep import sweep
@@ -319,35 +339,18 @@ def test_killed_worker_of_a_scheduler(places, tmp_path):
     trial: no trial is lost or fails, each has one row, and only what that worker had is
     run again."""
     folder, log = places
-    told = tmp_path / "scheduler.json"
-    server = ("--dashboard-address", "127.0.0.1:0", "--scheduler-file", told)
-    host = ("--host", "127.0.0.1", "--port", 0)
-    started = [python("-m", "distributed.cli.dask_scheduler", *host, *server)]
-    one_trial = ("--nthreads", 1, "--no-nanny")
-    worker = ("-m", "distributed.cli.dask_worker", *one_trial, *server)
-    started += [python(*worker), python(*worker)]
-    with ThreadPoolExecutor() as pool:
-        try:
-            address = wait_for(lambda: told.exists() and json.loads(told.read_text()))
-            with Client(address["address"], set_as_default=False) as client:
+    with servers(tmp_path, n_workers=2) as (address, processes):
+        with ThreadPoolExecutor() as pool:
+            with Client(address, set_as_default=False) as client:
                 client.wait_for_workers(2, timeout=60)
             cases = {"a": {"log": str(log), "seconds": 1.0}}
-            table = pool.submit(
-                sweep,
-                sweep_trials.counted,
-                cases,
-                range(8),
-                folder,
-                client=address["address"],
+            running = pool.submit(
+                sweep, sweep_trials.counted, cases, range(8), folder, client=address
             )
             wait_for(lambda: len(list(folder.glob("*.json"))) >= 2)
             done = {record["seed"] for record in read(folder)}
-            started[1].send_signal(signal.SIGKILL)
-            table = table.result(timeout=60)
-        finally:
-            for process in started:
-                process.kill()
-                process.wait()
+            processes[1].send_signal(signal.SIGKILL)
+            table = running.result(timeout=60)
     assert table["seed"].tolist() == list(range(8)) and table["error"].isna().all()
     assert len(read(folder)) == 8
     runs = sweep_trials.runs(log)
@@ -355,3 +358,20 @@ def test_killed_worker_of_a_scheduler(places, tmp_path):
     assert [runs[1, seed] for seed in sorted(done)] == [1] * len(done)
     # the one that it was running, and at most one whose result it still held
     assert 1 <= sum(runs.values()) - 8 <= 2
+
+
+@pytest.mark.slow
+def test_lost_scheduler(places, tmp_path, capsys):
+    """Without workers a sweep says that it waits; when the scheduler is lost, it ends
+    with an error that says how to go on."""
+    folder, log = places
+    with servers(tmp_path, n_workers=0) as (address, processes):
+        with ThreadPoolExecutor() as pool:
+            cases = {"a": {"log": str(log)}}
+            running = pool.submit(
+                sweep, sweep_trials.counted, cases, [0], folder, client=address
+            )
+            wait_for(lambda: "waiting for a worker" in capsys.readouterr().err)
+            processes[0].kill()
+            with pytest.raises(ConnectionError, match="scheduler was lost"):
+                running.result(timeout=60)
