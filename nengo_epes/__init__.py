@@ -10,6 +10,9 @@ Networks
     networks.place_cells, networks.random_features : neurons that represent states
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
+    rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
+Figures
+    plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
     z : ``z**-n`` delays by n steps; sums and multiples of such delays
     Delay, TappedDelay : what ``z`` makes
@@ -28,6 +31,7 @@ from importlib.metadata import version as _installed_version
 from nengo_epes import (
     gaussian,
     networks,
+    plots,
     softmax,
     stability,
     steps,
@@ -50,6 +54,7 @@ __all__ = [
     "from_lti",
     "gaussian",
     "networks",
+    "plots",
     "softmax",
     "stability",
     "steps",
