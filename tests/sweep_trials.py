@@ -27,7 +27,10 @@ def counted(seed, log, factor=1, seconds=0.0, fails=(), kills=()):
 
 def runs(log):
     """Return how often each trial of `counted` began, by factor and seed."""
-    found = [tuple(int(x) for x in line.split()) for line in open(log)]
+    found = [
+        tuple(int(x) for x in line.split())
+        for line in Path(log).read_text().splitlines()
+    ]
     return {each: found.count(each) for each in found}
 
 

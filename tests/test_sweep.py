@@ -1,5 +1,6 @@
 """A sweep: every trial once, whatever happens to processes."""
 
+import contextlib
 import functools
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dask
@@ -121,8 +123,8 @@ def test_one_thread_each(tmp_path, monkeypatch):
 
 
 def test_what_json_cannot_hold(client, tmp_path):
-    """Objects and arrays arrive as they are; each has a file of its own, also where they
-    differ in the last digit only."""
+    """Objects and arrays arrive as they are; each has a file of its own, also
+    where they differ in the last digit only."""
     tiny = np.nextafter(1.0, 2.0)
     cases = {
         name: {"neuron_type": nengo.LIF(tau_rc=tau), "array": np.array([0.0, last])}
@@ -212,6 +214,7 @@ def test_without_distributed(tmp_path, monkeypatch):
         sweep(sweep_trials.counted, {}, [0], tmp_path)
 
 
+@pytest.mark.slow
 def test_trials_that_kill_their_process(places):
     """A trial that ends the process it runs in is a row with an error; those that
     waited in that process, or were run beside it, have none."""
@@ -282,6 +285,25 @@ def wait_for(condition):
     return found
 
 
+@contextlib.contextmanager
+def servers(folder, n_workers):
+    """Start a scheduler and workers as a user would, on this machine; yield the address
+    and the processes, the scheduler first."""
+    told = folder / "scheduler.json"
+    server = ("--dashboard-address", "127.0.0.1:0", "--scheduler-file", told)
+    host = ("--host", "127.0.0.1", "--port", 0)
+    started = [python("-m", "distributed.cli.dask_scheduler", *host, *server)]
+    try:
+        wait_for(told.exists)
+        worker = ("-m", "distributed.cli.dask_worker", "--nthreads", 1, "--no-nanny")
+        started += [python(*worker, *server) for _ in range(n_workers)]
+        yield json.loads(told.read_text())["address"], started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 SCRIPT = """
 import sys, sweep_trials
 from nengo_epes.sweep import sweep
@@ -313,36 +335,43 @@ def test_killed_sweep_goes_on(client, places, tmp_path):
 
 @pytest.mark.slow
 def test_killed_worker_of_a_scheduler(places, tmp_path):
-    """A scheduler and two workers over TCP, one of which is killed in the middle of its
-    trial: every trial is finished, none is lost, and each has one row."""
+    """A scheduler and two workers over TCP, one of which is killed in the middle of a
+    trial: no trial is lost or fails, each has one row, and only what that worker had is
+    run again."""
     folder, log = places
-    address = tmp_path / "scheduler.json"
-    dashboard = ["--dashboard-address", "127.0.0.1:0"]
-    dask_cli = ("-m", "dask")
-    scheduler = python(
-        *dask_cli,
-        "scheduler",
-        *("--host", "tcp://127.0.0.1", "--port", 0, "--scheduler-file", address),
-        *dashboard,
-    )
-    started = [scheduler]
-    try:
-        for _ in range(2):
-            started.append(
-                python(
-                    *dask_cli,
-                    "worker",
-                    *("--scheduler-file", address, "--nthreads", 1, "--no-nanny"),
-                    *dashboard,
-                )
+    with servers(tmp_path, n_workers=2) as (address, processes):
+        with ThreadPoolExecutor() as pool:
+            with Client(address, set_as_default=False) as client:
+                client.wait_for_workers(2, timeout=60)
+            cases = {"a": {"log": str(log), "seconds": 1.0}}
+            running = pool.submit(
+                sweep, sweep_trials.counted, cases, range(8), folder, client=address
             )
-        wait_for(address.exists)
-        where = json.loads(address.read_text())["address"]
-        cases = {"a": {"log": str(log), "seconds": 1.0}}
-        kill = threading.Timer(0, lambda: None)
-        table = sweep(sweep_trials.counted, cases, range(8), folder, client=where)
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+            wait_for(lambda: len(list(folder.glob("*.json"))) >= 2)
+            done = {record["seed"] for record in read(folder)}
+            processes[1].send_signal(signal.SIGKILL)
+            table = running.result(timeout=60)
     assert table["seed"].tolist() == list(range(8)) and table["error"].isna().all()
+    assert len(read(folder)) == 8
+    runs = sweep_trials.runs(log)
+    assert set(runs) == {(1, seed) for seed in range(8)}
+    assert [runs[1, seed] for seed in sorted(done)] == [1] * len(done)
+    # the one that it was running, and at most one whose result it still held
+    assert 1 <= sum(runs.values()) - 8 <= 2
+
+
+@pytest.mark.slow
+def test_lost_scheduler(places, tmp_path, capsys):
+    """Without workers a sweep says that it waits; when the scheduler is lost, it ends
+    with an error that says how to go on."""
+    folder, log = places
+    with servers(tmp_path, n_workers=0) as (address, processes):
+        with ThreadPoolExecutor() as pool:
+            cases = {"a": {"log": str(log)}}
+            running = pool.submit(
+                sweep, sweep_trials.counted, cases, [0], folder, client=address
+            )
+            wait_for(lambda: "waiting for a worker" in capsys.readouterr().err)
+            processes[0].kill()
+            with pytest.raises(ConnectionError, match="scheduler was lost"):
+                running.result(timeout=60)

@@ -179,7 +179,9 @@ def run_all(client, work):
     try:
         for future in as_completed(futures, loop=client.loop):
             name = futures.pop(future)
-            if isinstance(future.exception(), KilledWorker):
+            if future.status == "error" and isinstance(
+                future.exception(), KilledWorker
+            ):
                 suspects.append(name)
             else:
                 yield name, _result(future)
@@ -192,5 +194,10 @@ def run_all(client, work):
 
 
 def _result(future):
+    if future.status == "cancelled":
+        raise ConnectionError(
+            "the scheduler was lost; trials that were done are in the folder, call "
+            "again to run the others"
+        )
     error = future.exception()
     return future.result() if error is None else _outcome(None, _described(error), None)

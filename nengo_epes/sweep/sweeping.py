@@ -53,6 +53,8 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
         cases are the same, or the table has another suffix.
     ImportError
         If distributed or pandas is missing.
+    OSError
+        If the scheduler cannot be reached, or is lost.
 
     Warns
     -----
@@ -85,6 +87,8 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
                 name: (each["trial"], cases[each["case"]], each["seed"])
                 for name, each in missing.items()
             }
+            if not connected.nthreads():
+                report.say("waiting for a worker\n")
             for name, outcome in running.run_all(connected, work):
                 done[name] = missing[name] | outcome
                 records.write_record(folder / name, done[name])
@@ -131,7 +135,7 @@ class _Progress:
 
     def __init__(self, total, done, shown):
         self.total, self.done, self.failed, self.shown = total, done, 0, shown
-        self._show(f"{done} of {total} trials were done before\n" if done else "")
+        self.say(f"{done} of {total} trials were done before\n" if done else "")
 
     def __call__(self, error):
         tenths = 10 * self.done // self.total
@@ -141,10 +145,11 @@ class _Progress:
         if sys.stderr.isatty():
             bar = "#" * (30 * self.done // self.total)
             end = "\n" if self.done == self.total else ""
-            self._show(f"\r[{bar:-<30}] {text}{end}")
+            self.say(f"\r[{bar:-<30}] {text}{end}")
         elif 10 * self.done // self.total > tenths:
-            self._show(f"{text}\n")
+            self.say(f"{text}\n")
 
-    def _show(self, text):
+    def say(self, text):
+        """Print it, if anything is to be printed."""
         if self.shown:
             print(text, end="", file=sys.stderr, flush=True)
