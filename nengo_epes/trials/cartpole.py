@@ -17,6 +17,15 @@ from nengo_epes.trials.training import connect, solved_after, train
 
 ENVIRONMENT = "CartPole-v1"
 N_STEPS = 70_000
+# options of build, by the name of the neurons
+NEURONS = {
+    "relu": {},
+    "lif": {
+        "neuron_type": nengo.LIF(),
+        "steps_per_action": 20,
+        "pre_synapse": 0.02,
+    },
+}
 # the cases that a study compares, see `nengo_epes.sweep`
 STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = 475.0, 50
