@@ -187,6 +187,7 @@ with nengo.Simulator(agent(), progress_bar=False, optimize=False) as sim:
 """
 
 
+@pytest.mark.slow
 def test_processes(tmp_path):
     """Three processes that share the work end where one of its own ends."""
     finished = []
