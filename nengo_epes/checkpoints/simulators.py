@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
 
 import nengo
 import numpy as np
 from nengo.builder.signal import SignalDict
 
-import nengo_epes
 from nengo_epes.checkpoints import hidden
 from nengo_epes.checkpoints.files import CheckpointError, read, write
 from nengo_epes.checkpoints.layout import bases, describe, difference
@@ -58,7 +59,7 @@ def save(simulator, path, note=None):
     parts = _Parts(simulator)
     pickles = [hidden.pickled(world) for world in parts.worlds]
     header = {
-        **_versions(),
+        "versions": _versions(),
         "seed": int(simulator.seed),
         "layout": describe(simulator),
         "generators": [hidden.get_generator(x) for x in parts.generators],
@@ -157,7 +158,11 @@ def _kind(array):
 
 
 def _versions():
-    return {"nengo": nengo.__version__, "nengo_epes": nengo_epes.__version__}
+    found = {"nengo": nengo.__version__}
+    # which may be on the path without being installed
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found["nengo-epes"] = importlib.metadata.version("nengo-epes")
+    return found
 
 
 def _check_kind(simulator):
@@ -181,12 +186,14 @@ def _check_kind(simulator):
 
 def _check_header(header, simulator):
     """Refuse the checkpoint of other libraries, another network or another seed."""
-    for name, version in _versions().items():
-        if header[name] != version:
-            raise CheckpointError(
-                f"it was written with {name} {header[name]}, and here is {version}; "
-                "install that version"
-            )
+    if header["versions"] != _versions():
+        there, here = (
+            ", ".join(f"{name} {version}" for name, version in versions.items())
+            for versions in (header["versions"], _versions())
+        )
+        raise CheckpointError(
+            f"it was written with {there}, and here is {here}; install those versions"
+        )
     # as it would be in a file
     here = json.loads(json.dumps(describe(simulator)))
     different = difference(header["layout"], here)
