@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_epes.__main__ import main
 from nengo_epes.sweep import grid, read, sweep
-from nengo_epes.trials import delayed_error
+from nengo_epes.trials import cartpole, delayed_error
 
 
 @pytest.fixture(scope="module")
@@ -252,14 +253,34 @@ def test_study(client, tmp_path, monkeypatch, capsys):
     )
     out, err = capsys.readouterr()
     median = np.median([rmse["EPES"] for rmse in expected])
-    assert "short: 3 trials, 0 failed" in out and f"{median:.6g}  (3)" in out
+    assert "short: 3 trials, 0 failed" in out
+    assert re.search(rf"EPES +{median:.6g}  3 of 3$", out, re.MULTILINE)
     assert "3 of 3 trials, 0 failed" in err
+
+
+def test_study_of_episodes(client, tmp_path, monkeypatch, capsys):
+    """A result that no trial has reached is told as such; trials that raise are counted
+    apart, with their message; returns of episodes are drawn."""
+    cases = {
+        "short": {"n_steps": 30, "n_neurons": 20},
+        "wrong": {"n_steps": 30, "n_neurons": 20, "lambda_": 2.0},
+    }
+    monkeypatch.setattr(cartpole, "STUDY", cases)
+    arguments = ["--seeds", "2", "--scheduler", client.scheduler.address]
+    main(["study", "cartpole", *arguments, "--output", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "short: 2 trials, 0 failed" in out and "wrong: 2 trials, 2 failed" in out
+    assert re.search(r"^  episodes +-  0 of 2$", out, re.MULTILINE)
+    assert re.search(r"^  mean of last 50 +\d\S*  2 of 2$", out, re.MULTILINE)
+    assert re.search(r"^2 times: ValidationError: .*lambda_", out, re.MULTILINE)
+    figure = tmp_path / "learning-curves.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_study_of_what_there_is_not(capsys):
     """An unknown name and impossible seeds are refused, with what there is."""
     assert main(["study", "chess"]) == 1
-    assert "'chess', but of cartpole, delayed_error" in capsys.readouterr().err
+    assert "'chess', but of bandit, cartpole, delayed_error" in capsys.readouterr().err
     for wrong in (["--seeds", "0"], ["--first-seed", "-1"]):
         assert main(["study", "delayed_error", *wrong]) == 1
         assert "seeds must be" in capsys.readouterr().err
