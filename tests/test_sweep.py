@@ -137,6 +137,35 @@ def test_what_json_cannot_hold(client, tmp_path):
     assert table["neuron_type"].tolist()[1] == "LIF(tau_rc=0.03)"
 
 
+def test_parameters_of_several_kinds(client, tmp_path):
+    """A parameter may be a number here, a text or a list there, and missing elsewhere;
+    Parquet holds it, too."""
+    cases = {"a": {"x": 0.5}, "b": {"x": "auto"}, "c": {"x": [1, 2]}, "d": {}}
+    path = tmp_path / "table.parquet"
+    table = sweep(sweep_trials.kind, cases, [0], tmp_path / "t", path, client)
+    assert table["kind"].tolist() == ["float", "str", "list", "NoneType"]
+    assert table["x"].fillna("").tolist() == ["0.5", "auto", "[1, 2]", ""]
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table)
+
+
+def test_progress(places, client, monkeypatch, capsys):
+    """A terminal gets a bar in one line, anything else a line for each tenth that is
+    done, and who wants neither gets nothing."""
+    folder, log = places
+    cases = {"a": {"log": str(log), "fails": [0]}}
+    options = {"cases": cases, "seeds": range(20), "client": client}
+    sweep(sweep_trials.counted, folder=folder / "lines", **options)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10 and lines[-1] == "20 of 20 trials, 1 failed"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    sweep(sweep_trials.counted, folder=folder / "bar", **options)
+    text = capsys.readouterr().err
+    assert text.count("\r") == 20 and text.count("\n") == 1
+    assert text.endswith(f"\r[{30 * '#'}] 20 of 20 trials, 1 failed\n")
+    sweep(sweep_trials.counted, folder=folder / "none", progress_bar=False, **options)
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("trial", ["returns_seed", "returns_number"])
 def test_results_that_fit_no_table(client, tmp_path, trial):
     """A result with the name of a column, or that is no dict, is an error of its
