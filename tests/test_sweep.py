@@ -249,7 +249,8 @@ def test_trials_that_kill_their_process(places):
     """A trial that ends the process it runs in is a row with an error; those that
     waited in that process, or were run beside it, have none."""
     folder, log = places
-    cases = {"a": {"log": str(log), "kills": [1]}}
+    # long enough for the next trial to wait in the process that dies
+    cases = {"a": {"log": str(log), "kills": [1], "seconds": 0.5}}
     with (
         # one dead process is enough to blame every trial that was in it
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
