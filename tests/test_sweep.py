@@ -30,7 +30,9 @@ from nengo_epes.trials import cartpole, delayed_error
 def client():
     """Two processes, for all tests that do not harm them."""
     with (
-        LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as two,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as two,
         Client(two, set_as_default=False) as client,
     ):
         yield client
@@ -254,7 +256,9 @@ def test_trials_that_kill_their_process(places):
     with (
         # one dead process is enough to blame every trial that was in it
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as one,
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as one,
         Client(one, set_as_default=False) as client,
     ):
         table = sweep(sweep_trials.counted, cases, range(3), folder, client=client)
