@@ -8,11 +8,11 @@ import nengo
 import numpy as np
 from nengo.builder.signal import SignalDict
 
-import nengo_epes
 from nengo_epes.checkpoints import hidden
 from nengo_epes.checkpoints.files import CheckpointError, read, write
 from nengo_epes.checkpoints.layout import bases, describe, difference
 from nengo_epes.learning_rules.looking import WatchedSignals
+from nengo_epes.version import __version__
 
 
 def save(simulator, path, note=None):
@@ -157,7 +157,7 @@ def _kind(array):
 
 
 def _versions():
-    return {"nengo": nengo.__version__, "nengo_epes": nengo_epes.__version__}
+    return {"nengo": nengo.__version__, "nengo_epes": __version__}
 
 
 def _check_kind(simulator):
