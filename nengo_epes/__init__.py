@@ -10,6 +10,7 @@ Networks
     networks.place_cells, networks.random_features : neurons that represent states
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
+    rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
@@ -24,9 +25,6 @@ Arithmetic on plain arrays
     stability : which learning rates are stable, and which to try
 """
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as _installed_version
-
 from nengo_epes import (
     gaussian,
     networks,
@@ -39,11 +37,7 @@ from nengo_epes import (
 )
 from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
-
-try:
-    __version__ = _installed_version("nengo-epes")
-except PackageNotFoundError:  # on the path, but not installed
-    __version__ = "0+unknown"
+from nengo_epes.version import __version__ as __version__
 
 __all__ = [
     "EPES",
