@@ -43,6 +43,9 @@ try:
 except PackageNotFoundError:  # on the path, but not installed
     __version__ = "0+unknown"
 
+# there once they have been imported by name
+_BY_NAME = ("environments", "rendering")
+
 __all__ = [
     "EPES",
     "Delay",
@@ -58,3 +61,7 @@ __all__ = [
     "updates",
     "z",
 ]
+
+
+def __dir__():
+    return [*__all__, "__version__", *(x for x in _BY_NAME if x in globals())]

@@ -16,3 +16,7 @@ __all__ = [
     "pendulum_svg",
     "view",
 ]
+
+
+def __dir__():
+    return __all__
