@@ -27,9 +27,6 @@ Arithmetic on plain arrays
     stability : which learning rates are stable, and which to try
 """
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as _installed_version
-
 from nengo_epes import (
     gaussian,
     networks,
@@ -42,11 +39,10 @@ from nengo_epes import (
 )
 from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
+from nengo_epes.version import __version__ as __version__
 
-try:
-    __version__ = _installed_version("nengo-epes")
-except PackageNotFoundError:  # on the path, but not installed
-    __version__ = "0+unknown"
+# there once they have been imported by name
+_BY_NAME = ("environments", "rendering")
 
 __all__ = [
     "EPES",
@@ -64,3 +60,7 @@ __all__ = [
     "updates",
     "z",
 ]
+
+
+def __dir__():
+    return [*__all__, "__version__", *(x for x in _BY_NAME if x in globals())]
