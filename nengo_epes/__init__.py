@@ -11,6 +11,8 @@ Networks
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
     rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
+Studies
+    sweep.sweep : trials over cases and seeds, on many machines (not imported by itself)
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
