@@ -24,8 +24,8 @@ CRITERION, WINDOW = 475.0, 50
 # m, m/s, rad, rad/s: beyond the first and third an episode ends
 RANGES = (2.4, 3.0, 0.21, 3.0)
 
-# options of `build` by kind of neurons. Alpha smooths the spikes of a neuron more than a
-# Lowpass that forgets the last state as quickly
+# options of `build` by kind of neurons; Alpha smooths spikes more than a Lowpass that
+# forgets the last state as quickly
 NEURONS = {
     "relu": {},
     "lif": {
@@ -41,6 +41,7 @@ def build(
     lambda_=0.9,
     eta_critic=0.4,
     eta_actor=0.02,
+    intentional=True,
     n_neurons=1000,
     neuron_type=None,
     steps_per_action=2,
@@ -57,7 +58,9 @@ def build(
     lambda_ : float
         Of the traces.
     eta_critic, eta_actor : float
-        Of `Intentional`.
+        Of `Intentional`, or the textbook's step sizes, for activities in hertz.
+    intentional : bool
+        Which of them.
     n_neurons : int
         Neurons that represent the observation.
     neuron_type : nengo.neurons.NeuronType, optional
@@ -87,6 +90,10 @@ def build(
         observation_range=RANGES,
         seed=seed,
     )
+    critic_step, actor_step = eta_critic, eta_actor
+    if intentional:
+        critic_step = Intentional(eta_critic)
+        actor_step = Intentional(eta_actor, normalize=True)
     with nengo.Network(seed=seed, label="cart-pole") as network:
         world = nengo.Node(env, label="cart and pole")
         state = random_features(n_neurons, 4, neuron_type)
@@ -96,8 +103,8 @@ def build(
             policy,
             discount=0.99,
             lambda_=lambda_,
-            critic_step=Intentional(eta_critic),
-            actor_step=Intentional(eta_actor, normalize=True),
+            critic_step=critic_step,
+            actor_step=actor_step,
             entropy_bonus=0.01,
             pre_synapse=pre_synapse,
         )
