@@ -3,9 +3,9 @@
 ``python benchmarks/cartpole_tuning.py``: a grid of both learning rates, as large for
 every method, on seeds of which no result is reported. The best pair is that with which
 most seeds learn (see `nengo_epes.trials.cartpole.trial`), and then, of equal ones, that
-which takes fewer episodes or, where none learns, ends with the larger mean return. Every
-run's row is written when it is done, and a study that is broken off goes on where it
-was.
+which takes fewer episodes or, where none learns, ends with the larger mean return.
+Every run's row is written when it is done, and a study that is broken off goes on where
+it was.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from nengo_epes.trials.training import solved_after, train
 
 INTENTIONAL = ((0.1, 0.4, 1.0), (0.001, 0.005, 0.02))
 # by method: options, rates of the critic, rates of the actor. With Intentional they are
-# fractions; else step sizes, where at the centre the squares of all activities sum up to
+# fractions; else step sizes, where at the centre the squares of all activities sum to
 # 2e6 square hertz
 METHODS = {
     "lambda 0": ({"lambda_": 0.0}, *INTENTIONAL),
@@ -34,7 +34,7 @@ METHODS = {
     "lambda 0.9": ({"lambda_": 0.9}, *INTENTIONAL),
 }
 SEEDS = (1000, 1001)
-N_STEPS = 70_000
+N_STEPS = 40_000
 TABLE = Path(__file__).parent / "results" / "cartpole_tuning.json"
 SETTING = ("method", "eta critic", "eta actor")
 
