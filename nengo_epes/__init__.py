@@ -13,6 +13,8 @@ Environments
     rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
 Long simulations
     checkpoints : a simulation in a file, to go on from (not imported by itself)
+Studies
+    sweep.sweep : trials over cases and seeds, on many machines (not imported by itself)
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
@@ -27,9 +29,6 @@ Arithmetic on plain arrays
     stability : which learning rates are stable, and which to try
 """
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as _installed_version
-
 from nengo_epes import (
     gaussian,
     networks,
@@ -42,11 +41,10 @@ from nengo_epes import (
 )
 from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
+from nengo_epes.version import __version__ as __version__
 
-try:
-    __version__ = _installed_version("nengo-epes")
-except PackageNotFoundError:  # on the path, but not installed
-    __version__ = "0+unknown"
+# there once they have been imported by name
+_BY_NAME = ("checkpoints", "environments", "rendering")
 
 __all__ = [
     "EPES",
@@ -64,3 +62,7 @@ __all__ = [
     "updates",
     "z",
 ]
+
+
+def __dir__():
+    return [*__all__, "__version__", *(x for x in _BY_NAME if x in globals())]

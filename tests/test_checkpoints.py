@@ -1,6 +1,5 @@
 """A simulation that is loaded goes on as if it had never stopped, or is refused."""
 
-import importlib.metadata
 import json
 import os
 import pickle
@@ -315,9 +314,9 @@ def test_other_libraries(tmp_path, monkeypatch):
     """What another nengo_epes wrote is refused, with its version."""
     with simulator(small()) as sim:
         with monkeypatch.context() as patch:
-            patch.setattr(importlib.metadata, "version", lambda name: "99.0")
+            patch.setattr(checkpoints.simulators, "__version__", "99.0")
             checkpoints.save(sim, tmp_path / "a")
-        assert_refused(sim, tmp_path / "a", "nengo-epes 99.0, and here is")
+        assert_refused(sim, tmp_path / "a", "nengo_epes 99.0, and here is")
 
 
 def test_objects_in_another_order(tmp_path):

@@ -33,6 +33,7 @@ MODULES = (
     "nengo_epes.networks",
     "nengo_epes.environments",
     "nengo_epes.rendering",
+    "nengo_epes.sweep",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import json
 
 import nengo
@@ -14,6 +12,7 @@ from nengo_epes.checkpoints import hidden
 from nengo_epes.checkpoints.files import CheckpointError, read, write
 from nengo_epes.checkpoints.layout import bases, describe, difference
 from nengo_epes.learning_rules.looking import WatchedSignals
+from nengo_epes.version import __version__
 
 
 def save(simulator, path, note=None):
@@ -158,11 +157,7 @@ def _kind(array):
 
 
 def _versions():
-    found = {"nengo": nengo.__version__}
-    # which may be on the path without being installed
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        found["nengo-epes"] = importlib.metadata.version("nengo-epes")
-    return found
+    return {"nengo": nengo.__version__, "nengo_epes": __version__}
 
 
 def _check_kind(simulator):
