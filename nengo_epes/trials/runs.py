@@ -52,6 +52,10 @@ def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
         If there is a run in the folder.
     ValidationError
         If there is no such preset, or none for these neurons.
+
+    Examples
+    --------
+    See `go_on`.
     """
     preset = training.preset(environment)
     if steps is None and episodes is None:
@@ -124,6 +128,16 @@ def go_on(folder, every=5000, report=None, stopped=None, **limits):
     ------
     CheckpointError
         If the checkpoint does not fit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     begin(folder, "CartPole-v1", episodes=2)
+    ...     complete = go_on(folder)
+    ...     weights, episodes = weights_of(folder)
+    >>> complete, episodes, weights["actor"].shape
+    (True, 2, (2, 1000))
     """
     folder = Path(folder)
     settings = settings_of(folder)
