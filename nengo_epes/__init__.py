@@ -11,6 +11,8 @@ Networks
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
     rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
+Long simulations
+    checkpoints : a simulation in a file, to go on from (not imported by itself)
 Studies
     sweep.sweep : trials over cases and seeds, on many machines (not imported by itself)
 Figures
@@ -42,7 +44,7 @@ from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
 # there once they have been imported by name
-_BY_NAME = ("environments", "rendering")
+_BY_NAME = ("checkpoints", "environments", "rendering")
 
 __all__ = [
     "EPES",

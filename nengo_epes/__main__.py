@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo, study
+from nengo_epes.commands import demo, evaluate, study, train
 
-COMMANDS = (demo, study)
+COMMANDS = (demo, train, evaluate, study)
 
 
 def main(arguments=None):

@@ -10,7 +10,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_epes.synapses import z
 
-# each a module of this package with ENVIRONMENT, N_STEPS and build()
+# each a module of this package with ENVIRONMENT, N_STEPS, NEURONS and build()
 PRESETS = {"CartPole-v1": "cartpole"}
 
 
@@ -25,8 +25,8 @@ def preset(environment):
     Returns
     -------
     module
-        With ``ENVIRONMENT``; ``N_STEPS``, how long to learn; and ``build``, see
-        `train`.
+        With ``ENVIRONMENT``; ``N_STEPS``, how long to learn; ``NEURONS``, see
+        `neurons_of`; and ``build``, see `train`.
 
     Raises
     ------
@@ -45,6 +45,43 @@ def preset(environment):
             attr="environment",
         )
     return importlib.import_module(f"nengo_epes.trials.{PRESETS[environment]}")
+
+
+def neurons_of(module, neurons=None):
+    """Return the options for which kinds of neurons stand in a module.
+
+    Parameters
+    ----------
+    module : module
+        From `preset`; its ``NEURONS`` has options for its ``build`` by name.
+    neurons : str, optional
+        One of its keys; None for the first.
+
+    Returns
+    -------
+    name : str
+        The key.
+    options : dict
+        For ``build``.
+
+    Raises
+    ------
+    ValidationError
+        If the preset has no such neurons.
+
+    Examples
+    --------
+    >>> neurons_of(preset("CartPole-v1"))
+    ('relu', {})
+    """
+    name = next(iter(module.NEURONS)) if neurons is None else neurons
+    if name not in module.NEURONS:
+        raise ValidationError(
+            f"{module.ENVIRONMENT} has no settings for {neurons!r}, but for "
+            f"{', '.join(module.NEURONS)}",
+            attr="neurons",
+        )
+    return name, module.NEURONS[name]
 
 
 def connect(world, agent, evaluate=False):
