@@ -109,8 +109,8 @@ def policy_map(simulator, actor, weights, x, y, labels, observe=None, axes=None)
     >>> axes = policy_map(
     ...     sim, actor, learned, position, velocity, labels, axes=panels
     ... )
-    >>> [ax.get_title() for ax in axes]
-    ['probability of action 0', 'probability of action 1', 'probability of action 2']
+    >>> [ax.collections[0].get_array().shape for ax in axes]
+    [(3, 5), (3, 5), (3, 5)]
     """
     decoded = _decoded(simulator, actor, weights, x, y, observe)
     actions = np.moveaxis(actor.policy.mean_action(np.moveaxis(decoded, 0, -1)), -1, 0)
