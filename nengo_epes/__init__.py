@@ -8,13 +8,12 @@ Networks
     networks.Baseline : a reward less the mean of those before it
     networks.ActorCritic, networks.Actor, networks.Critic, networks.TDError : agents
     networks.place_cells, networks.random_features : neurons that represent states
-Environments
-    environments.Environment : Gymnasium's, as a process (not imported by itself)
-    rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
-Long simulations
-    checkpoints : a simulation in a file, to go on from (not imported by itself)
-Studies
-    sweep.sweep : trials over cases and seeds, on many machines (not imported by itself)
+Environments (imported by their own names)
+    environments.Environment : Gymnasium's, as a process
+    rendering.view : a Node that shows one in Nengo GUI
+Long runs and many (imported by their own names)
+    checkpoints.save, checkpoints.load : a simulation that goes on later
+    sweep.sweep : trials over parameters and seeds, on one machine or many
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
@@ -44,7 +43,7 @@ from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
 # there once they have been imported by name
-_BY_NAME = ("checkpoints", "environments", "rendering")
+_BY_NAME = ("checkpoints", "environments", "rendering", "sweep")
 
 __all__ = [
     "EPES",

@@ -27,9 +27,11 @@ HEAVY = {
     "scipy.stats",
     "selenium",
 }
-ON_DEMAND = ("environments", "learning_rules", "rendering", "synapses")
+BY_NAME = ("checkpoints", "environments", "rendering", "sweep")
 MODULES = [
-    *ON_DEMAND,
+    *BY_NAME,
+    "learning_rules",
+    "synapses",
     *(n for n in nengo_epes.__all__ if inspect.ismodule(getattr(nengo_epes, n))),
 ]
 
@@ -57,10 +59,11 @@ def test_import_is_light():
 
 def test_completion_of_the_package():
     """Tab completion shows the public names, and what was imported by its name."""
-    script = "import nengo_epes{}; print(*dir(nengo_epes))"
     public = {*nengo_epes.__all__, "__version__"}
-    assert set(run(script.format(""))) == public
-    assert set(run(script.format(".environments"))) == {*public, "environments"}
+    everything = ", ".join(f"nengo_epes.{name}" for name in BY_NAME)
+    assert set(run("import nengo_epes; print(*dir(nengo_epes))")) == public
+    found = set(run(f"import {everything}; print(*dir(nengo_epes))"))
+    assert found == {*public, *BY_NAME}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -88,13 +91,15 @@ def test_help_begins_with_the_contents():
     for line in contents.splitlines()[1:]:
         description = text.index(line.strip(), description)
     words = set(re.findall(r"\w+", contents))
-    assert set(nengo_epes.__all__) <= words
+    assert {*nengo_epes.__all__, *BY_NAME} <= words
 
 
 @pytest.mark.parametrize("thing", test_docs.public_objects())
 def test_has_an_example(thing):
-    """Every public class and function has an example, which the doctests run."""
-    assert ">>> " in inspect.getdoc(thing)
+    """Every public class and function has an example, which the doctests run, or
+    names the one that has it."""
+    examples = inspect.getdoc(thing).partition("Examples\n--------\n")[2]
+    assert ">>> " in examples or re.match(r"See `\w+`\.$", examples)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,8 @@ def test_has_an_example(thing):
         ("gymnasium", "environments.Environment('CartPole-v1')", "environments"),
         ("gymnasium", "trials.evaluation", "environments"),
         ("gymnasium", "trials.movie", "environments"),
+        ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
+        ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
     ],
 )
 def test_missing_library(missing, use, extra):
@@ -122,7 +129,7 @@ except ImportError as error:
     assert f"'nengo-epes[{extra}]'" in run(script)
 
 
-@pytest.mark.parametrize("command", ["", "demo"])
+@pytest.mark.parametrize("command", ["", "demo", "train", "evaluate", "study"])
 def test_help_of_commands(command):
     """Every command has help, and none of it needs a heavy import."""
     script = f"""
@@ -136,3 +143,9 @@ except SystemExit as end:
     words = run(script)
     assert words[0] == "usage:" and "0" in words
     assert not heavy(words)
+
+
+def test_version_of_the_command():
+    """`nengo-epes --version` prints the version, and nothing else."""
+    script = "from nengo_epes.__main__ import main; main(['--version'])"
+    assert run(script) == [nengo_epes.__version__]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import imageio.v2 as imageio
 import numpy as np
 import pytest
 
@@ -125,6 +126,20 @@ def test_evaluate(trained, capsys):
     assert written["episodes of training"] == 9
     told = f"mean {np.mean(expected):.1f}, sd {np.std(expected, ddof=1):.1f}, min "
     assert told in capsys.readouterr().out
+
+
+def test_movie(trained, tmp_path, capsys):
+    """The first of the same episodes can be filmed; another kind of file is refused
+    before anything is run."""
+    folder, _ = trained
+    path = tmp_path / "pole.mp4"
+    command = ["evaluate", str(folder), "--episodes", "2", "--movie"]
+    assert main([*command, str(path)]) == 0
+    expected = evaluation.evaluate(cartpole, runs.weights_of(folder)[0], 0, 1)
+    with imageio.get_reader(path) as movie:
+        assert movie.count_frames() == expected[0] + 1
+    assert main([*command, str(tmp_path / "pole.avi")]) == 1
+    assert "pole.avi" in capsys.readouterr().err
 
 
 def test_longer(trained):

@@ -19,6 +19,9 @@ def add(commands):
     evaluate.add_argument(
         "--episodes", type=int, default=100, metavar="N", help="(%(default)s)"
     )
+    evaluate.add_argument(
+        "--movie", metavar="FILE", help="film the first episode, as .gif or .mp4"
+    )
     evaluate.set_defaults(command=_evaluate)
 
 
@@ -34,6 +37,11 @@ def _evaluate(options):
     preset = training.preset(settings["environment"])
     arguments = training.neurons_of(preset, settings["neurons"])[1]
     path = check_writable(folder / runs.EVALUATION)
+    if options.movie:
+        from nengo_epes.trials import movie
+
+        movie.record(preset, weights, options.movie, settings["seed"], **arguments)
+        print(f"movie: {options.movie}")
     returns = evaluation.evaluate(
         preset, weights, settings["seed"], options.episodes, **arguments
     )

@@ -109,7 +109,7 @@ def _check_installed():
         import pandas  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"a sweep needs {error.name}: pip install nengo-epes[sweeps]"
+            f"a sweep needs {error.name}: pip install 'nengo-epes[sweeps]'"
         ) from error
 
 
