@@ -94,6 +94,14 @@ def settings_of(folder):
     ------
     FileNotFoundError
         If no run was begun there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     begin(folder, "CartPole-v1", episodes=2)
+    ...     settings_of(folder)["neurons"]
+    'relu'
     """
     path = Path(folder) / RECORD
     if not path.exists():
@@ -196,6 +204,10 @@ def weights_of(folder):
     ------
     FileNotFoundError
         If there are no weights in the folder.
+
+    Examples
+    --------
+    See `go_on`.
     """
     path = Path(folder) / WEIGHTS
     if not path.exists():
@@ -217,6 +229,15 @@ def write_json(path, data):
         The file.
     data : dict
         What JSON can hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.json"
+    ...     write_json(path, {"mean": 0.5})
+    ...     sorted(json.loads(path.read_text()))
+    ['mean', 'versions']
     """
     found = {**versions(), "gymnasium": gymnasium.__version__}
     text = json.dumps({**data, "versions": found}) + "\n"
