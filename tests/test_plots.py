@@ -30,11 +30,11 @@ def no_figure_is_left():
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    settings = dict(mpl.rcParams)
+    settings, figures = dict(mpl.rcParams), plt.get_fignums()
     yield
     left = plt.get_fignums()
     plt.close("all")
-    assert not left
+    assert left == figures
     assert dict(mpl.rcParams) == settings
 
 

@@ -35,9 +35,9 @@ def add(commands):
 
 
 def _demo(options):
-    import matplotlib as mpl
     import numpy as np
     from matplotlib.backend_bases import FigureCanvasBase
+    from matplotlib.figure import Figure
 
     from nengo_epes.trials import delayed_error
 
@@ -68,8 +68,8 @@ def _demo(options):
     parameters = ("seed", "seconds", "delay", "learning_rate", "dt", "rmse")
     table = json.dumps({name: result[name] for name in parameters}, indent=2) + "\n"
     write_atomically(table_path, lambda path: path.write_text(table))
-    # a file is drawn, not a window, also where there is no screen
-    with mpl.rc_context({"backend": "agg"}):
-        figure = delayed_error.plot(result)[0].figure
-        write_atomically(figure_path, lambda path: figure.savefig(path, dpi=150))
+    # without pyplot: a file is drawn, not a window, also where there is no screen
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    delayed_error.plot(result, figure.subplots(1, 2))
+    write_atomically(figure_path, lambda path: figure.savefig(path, dpi=150))
     print(f"\nfigure: {figure_path}\ntable:  {table_path}")
