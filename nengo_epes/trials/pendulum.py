@@ -19,12 +19,13 @@ from nengo_epes.trials.training import connect, preset, solved_after, train
 
 ENVIRONMENT = "Pendulum-v1"
 N_STEPS = 60_000
+DISCOUNT = 0.98
 # what a study compares, see `nengo_epes.sweep`
 STUDY = {"lambda_": [0.95, 0.0]}
 CRITERION, WINDOW = -300.0, 20
 
 
-def centres(n_angles=15, n_velocities=15):
+def centres(n_angles=21, n_velocities=15):
     """Return the centres of place cells on a cylinder.
 
     Parameters
@@ -55,11 +56,11 @@ def build(
     seed=0,
     lambda_=0.95,
     eta_critic=0.2,
-    eta_actor=0.004,
-    std=0.5,
-    n_angles=15,
+    eta_actor=0.01,
+    std=1.0,
+    n_angles=21,
     n_velocities=15,
-    width=0.75,
+    width=1.0,
     steps_per_action=2,
     environment=ENVIRONMENT,
     evaluate=False,
@@ -96,7 +97,10 @@ def build(
     agent : ActorCritic
     """
     env = Environment(
-        environment, steps_per_action=steps_per_action, discount_factor=0.97, seed=seed
+        environment,
+        steps_per_action=steps_per_action,
+        discount_factor=DISCOUNT,
+        seed=seed,
     )
     around, along = 2 * np.sin(np.pi / n_angles), 2 / (n_velocities - 1)
     with nengo.Network(seed=seed, label="pendulum") as network:
@@ -104,13 +108,13 @@ def build(
         state = place_cells(
             centres(n_angles, n_velocities), width * np.array([around, around, along])
         )
-        policy = GaussianPolicy(
-            trigger=True, mean_activation="tanh", fixed_std=std, label="policy"
-        )
+        # the environment clips the torque; a mean that tanh kept within the bounds
+        # would have no slope there, and could not come back
+        policy = GaussianPolicy(trigger=True, fixed_std=std, label="policy")
         agent = ActorCritic(
             state,
             policy,
-            discount=0.97,
+            discount=DISCOUNT,
             lambda_=lambda_,
             critic_step=Intentional(eta_critic),
             actor_step=Intentional(eta_actor, normalize=True),
