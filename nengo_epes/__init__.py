@@ -39,6 +39,9 @@ from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
+# there once they have been imported by name
+_BY_NAME = ("environments", "rendering")
+
 __all__ = [
     "EPES",
     "Delay",
@@ -55,3 +58,7 @@ __all__ = [
     "updates",
     "z",
 ]
+
+
+def __dir__():
+    return [*__all__, "__version__", *(x for x in _BY_NAME if x in globals())]

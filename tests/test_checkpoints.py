@@ -312,7 +312,7 @@ def test_other_simulators(tmp_path):
 def test_other_libraries(tmp_path, monkeypatch):
     """What another nengo_epes wrote is refused, with its version."""
     with simulator(small()) as sim:
-        monkeypatch.setattr(nengo_epes, "__version__", "99.0")
+        monkeypatch.setattr(checkpoints.simulators, "__version__", "99.0")
         checkpoints.save(sim, tmp_path / "a")
         monkeypatch.undo()
         assert_refused(sim, tmp_path / "a", "nengo_epes 99.0, and here is")

@@ -67,6 +67,12 @@ def build(
     world : nengo.Node
         With the `Environment` as its output.
     agent : ActorCritic
+
+    Examples
+    --------
+    >>> network, world, agent = build(n_neurons=50)
+    >>> world.output.steps_per_action, agent.action.size_out
+    (2, 2)
     """
     env = Environment(
         environment,
@@ -113,6 +119,12 @@ def trial(seed, n_steps=150_000, **options):
         ``episodes`` and ``steps`` after which the mean return of 50 episodes was at
         least 475, or None; ``mean after``, of the episodes that followed, or None;
         ``mean of last 50``; and all ``returns``.
+
+    Examples
+    --------
+    >>> result = trial(seed=1000, n_steps=50, n_neurons=50)
+    >>> result["episodes"] is None, sum(result["returns"]) >= 50
+    (True, True)
     """
 
     def enough(returns):

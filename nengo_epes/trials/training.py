@@ -58,6 +58,18 @@ def connect(world, agent, evaluate=False):
         Who acts in it.
     evaluate : bool
         Whether the agent is greedy and does not learn.
+
+    Examples
+    --------
+    >>> from nengo_epes.environments import Environment
+    >>> from nengo_epes.networks import ActorCritic, SoftmaxPolicy, random_features
+    >>> env = Environment("CartPole-v1", steps_per_action=2)
+    >>> with nengo.Network():
+    ...     world, state = nengo.Node(env), random_features(50, 4)
+    ...     agent = ActorCritic(
+    ...         state, SoftmaxPolicy(2, trigger=True), discount=0.99, lambda_=0.9
+    ...     )
+    ...     connect(world, agent)
     """
     env = world.output
     for name in ("reward", "discount", "learn", "decide", "reset"):
@@ -85,6 +97,15 @@ def run_episode(simulator, world):
         Sum of its rewards.
     length : int
         Its steps.
+
+    Examples
+    --------
+    >>> from nengo_epes.trials import cartpole
+    >>> network, world, agent = cartpole.build(n_neurons=50)
+    >>> with nengo.Simulator(network, progress_bar=False) as simulator:
+    ...     episode_return, length = run_episode(simulator, world)
+    >>> episode_return == length
+    True
     """
     env = world.output
     now = simulator.signals[simulator.model.sig[world]["out"]]
@@ -109,6 +130,15 @@ def learned_weights(simulator, agent):
     -------
     dict of str to array
         The weights of ``critic`` and ``actor``, shape (outputs, neurons).
+
+    Examples
+    --------
+    >>> from nengo_epes.trials import cartpole
+    >>> network, world, agent = cartpole.build(n_neurons=50)
+    >>> with nengo.Simulator(network, progress_bar=False) as simulator:
+    ...     weights = learned_weights(simulator, agent)
+    >>> {name: values.shape for name, values in weights.items()}
+    {'critic': (1, 50), 'actor': (2, 50)}
     """
     return {
         name: simulator.signals[simulator.model.sig[part.learned]["weights"]].copy()
