@@ -84,6 +84,7 @@ def plot(cases, optimum):
     axes[0, 1].set(
         xlabel="mean greedy return, 100 fixed beginnings", ylabel="seeds, worst first"
     )
+    axes[0, 1].locator_params(axis="x", nbins=5)
     axes[0, 1].legend(fontsize="small")
     _draw_learned(axes[1])
     return figure
@@ -101,8 +102,8 @@ def _draw_learned(axes):
         )
         value_map(simulator, agent.critic, weights["critic"], *plane, ax=axes[0])
         policy_map(simulator, agent.actor, weights["actor"], *plane, axes=[axes[1]])
-    axes[0].set_title("critic")
-    axes[1].set_title("actor, 1 for the largest torque")
+    axes[0].set_title(f"critic, seed {SEEDS[0]}")
+    axes[1].set_title("actor; 1 is the largest torque")
 
 
 def main():

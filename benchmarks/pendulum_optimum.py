@@ -3,7 +3,7 @@
 Dynamic programming with the known dynamics, for the 200 steps of an episode, on a grid
 of angles and angular velocities. The policy that it gives acts in the environment
 itself, from the fixed beginnings of `nengo_epes.trials.evaluation` and from others; so
-the optimum is at least what is written. A few minutes.
+the optimum is at least what is written. It takes a minute.
 """
 
 import json
