@@ -22,6 +22,7 @@ MODULES = (
     "nengo_epes.trials.hidden_network",
     "nengo_epes.trials.hidden_tasks",
     "nengo_epes.trials.cartpole",
+    "nengo_epes.trials.pendulum",
     "nengo_epes.trials.training",
     "nengo_epes.trials.evaluation",
     "nengo_epes.trials.movie",
