@@ -11,7 +11,11 @@ from nengo.exceptions import ValidationError
 from nengo_epes.synapses import z
 
 # each a module of this package with ENVIRONMENT, N_STEPS and build()
-PRESETS = {"CartPole-v1": "cartpole"}
+PRESETS = {
+    "CartPole-v1": "cartpole",
+    "MountainCarContinuous-v0": "mountain_car",
+    "Acrobot-v1": "acrobot",
+}
 
 
 def preset(environment):
