@@ -34,9 +34,8 @@ class Study:
     Parameters
     ----------
     preset : module
-        Of `nengo_epes.trials`, with a ``trial`` as `train_and_evaluate` has it.
-    cases : dict of str to dict
-        Options of the trial, by the name that the case has in table and figure.
+        Of `nengo_epes.trials`, with a ``trial`` as `train_and_evaluate` has it, and a
+        ``STUDY``: options of the trial, by the names of the cases.
     bounds : (float, float)
         Greedy means that are counted: required, and aimed at.
     seeds : range
@@ -44,7 +43,6 @@ class Study:
     """
 
     preset: object
-    cases: dict
     bounds: tuple
     seeds: range = range(10)
 
@@ -99,7 +97,7 @@ def load(study):
 
 def save(study, rows):
     """Write the table, sorted, whatever the order in which it came."""
-    names = list(study.cases)
+    names = list(study.preset.STUDY)
     rows = sorted(rows, key=lambda row: (names.index(row["case"]), row["seed"]))
     cases = {name: [row for row in rows if row["case"] == name] for name in names}
     table = {
@@ -128,7 +126,9 @@ def plot(study, rows):
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     steps = (np.arange(N_BLOCKS) + 0.5) * study.preset.N_STEPS / N_BLOCKS / 1000
-    for (case, _), (colour, marker) in zip(study.cases.items(), STYLES, strict=False):
+    for (case, _), (colour, marker) in zip(
+        study.preset.STUDY.items(), STYLES, strict=False
+    ):
         found = [row for row in rows if row["case"] == case]
         for i, row in enumerate(found):
             style = {"color": colour, "lw": 0.8, "alpha": 0.7}
@@ -163,7 +163,7 @@ def main(study):
     with ProcessPoolExecutor(N_PROCESSES, mp_context=context) as pool:
         running = [
             pool.submit(work, case, seed, options)
-            for case, options in study.cases.items()
+            for case, options in study.preset.STUDY.items()
             for seed in study.seeds
             if (case, seed) not in done
         ]

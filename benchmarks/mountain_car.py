@@ -10,11 +10,7 @@ from greedy_study import Study, main
 
 from nengo_epes.trials import mountain_car
 
-STUDY = Study(
-    preset=mountain_car,
-    cases={"144 place cells": {}, "144 place cells, no trace": {"lambda_": 0.0}},
-    bounds=(90.0, 93.0),
-)
+STUDY = Study(mountain_car, bounds=(90.0, 93.0))
 
 if __name__ == "__main__":
     main(STUDY)

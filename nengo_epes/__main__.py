@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo
+from nengo_epes.commands import demo, study
 
-COMMANDS = (demo,)
+COMMANDS = (demo, study)
 
 
 def main(arguments=None):

@@ -26,8 +26,10 @@ MODULES = (
     "nengo_epes.trials.mountain_car",
     "nengo_epes.trials.training",
     "nengo_epes.trials.evaluation",
+    "nengo_epes.trials.movie",
     "nengo_epes.networks",
     "nengo_epes.environments",
+    "nengo_epes.rendering",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

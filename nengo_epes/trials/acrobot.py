@@ -18,8 +18,8 @@ from nengo_epes.trials.training import connect, preset
 
 ENVIRONMENT = "Acrobot-v1"
 N_STEPS = 100_000
-# what a study compares, see `nengo_epes.sweep`
-STUDY = {"lambda_": [0.9, 0.0]}
+# the cases that a study compares, see `nengo_epes.sweep`
+STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = -100.0, 100
 
 # the last two in rad/s: faster ones are rare, though the environment has them

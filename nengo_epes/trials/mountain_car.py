@@ -19,8 +19,8 @@ from nengo_epes.trials.training import connect, preset
 
 ENVIRONMENT = "MountainCarContinuous-v0"
 N_STEPS = 50_000
-# what a study compares, see `nengo_epes.sweep`
-STUDY = {"lambda_": [0.9, 0.0]}
+# the cases that a study compares, see `nengo_epes.sweep`
+STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = 90.0, 20
 
 
