@@ -6,11 +6,9 @@ noise, from 100 beginnings that are the same for all. Steps, entropy bonus and n
 place cells were chosen on seeds from 1000 on.
 """
 
-from greedy_study import Study, main
+from greedy_study import main
 
 from nengo_epes.trials import acrobot
 
-STUDY = Study(acrobot, bounds=(-100.0, -85.0))
-
 if __name__ == "__main__":
-    main(STUDY)
+    main(acrobot, bounds=(-100.0, -85.0))

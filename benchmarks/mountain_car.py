@@ -6,11 +6,9 @@ without noise, from 100 beginnings that are the same for all. Steps, noise and n
 place cells were chosen on seeds from 1000 on.
 """
 
-from greedy_study import Study, main
+from greedy_study import main
 
 from nengo_epes.trials import mountain_car
 
-STUDY = Study(mountain_car, bounds=(90.0, 93.0))
-
 if __name__ == "__main__":
-    main(STUDY)
+    main(mountain_car, bounds=(90.0, 93.0))
