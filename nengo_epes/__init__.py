@@ -8,9 +8,12 @@ Networks
     networks.Baseline : a reward less the mean of those before it
     networks.ActorCritic, networks.Actor, networks.Critic, networks.TDError : agents
     networks.place_cells, networks.random_features : neurons that represent states
-Environments
-    environments.Environment : Gymnasium's, as a process (not imported by itself)
-    rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
+Environments (imported by their own names)
+    environments.Environment : Gymnasium's, as a process
+    rendering.view : a Node that shows one in Nengo GUI
+Long runs and many (imported by their own names)
+    checkpoints.save, checkpoints.load : a simulation that goes on later
+    sweep.sweep : trials over parameters and seeds, on one machine or many
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
@@ -39,6 +42,9 @@ from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
+# there once they have been imported by name
+_BY_NAME = ("checkpoints", "environments", "rendering", "sweep")
+
 __all__ = [
     "EPES",
     "Delay",
@@ -55,3 +61,7 @@ __all__ = [
     "updates",
     "z",
 ]
+
+
+def __dir__():
+    return [*__all__, "__version__", *(x for x in _BY_NAME if x in globals())]

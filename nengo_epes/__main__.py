@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo, study
+from nengo_epes.commands import demo, evaluate, study, train
+from nengo_epes.version import __version__
 
-COMMANDS = (demo, study)
+COMMANDS = (demo, train, evaluate, study)
 
 
 def main(arguments=None):
@@ -15,6 +16,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="nengo-epes", description="Three-factor learning for Nengo."
     )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

@@ -27,9 +27,16 @@ MODULES = (
     "nengo_epes.trials.training",
     "nengo_epes.trials.evaluation",
     "nengo_epes.trials.movie",
+    "nengo_epes.trials.runs",
+    "nengo_epes.checkpoints",
+    "nengo_epes.checkpoints.files",
+    "nengo_epes.checkpoints.layout",
+    "nengo_epes.checkpoints.hidden",
     "nengo_epes.networks",
     "nengo_epes.environments",
     "nengo_epes.rendering",
+    "nengo_epes.checkpoints",
+    "nengo_epes.sweep",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -95,9 +102,14 @@ def public_objects():
         for name, thing in vars(module).items():
             defined_here = getattr(thing, "__module__", None) == module.__name__
             public = name in names if names else defined_here and name[0] != "_"
-            if public and (inspect.isclass(thing) or inspect.isfunction(thing)):
+            if public and (_is_class(thing) or inspect.isfunction(thing)):
                 found[f"{thing.__module__}.{name}"] = thing
     return [pytest.param(thing, id=name) for name, thing in sorted(found.items())]
+
+
+def _is_class(thing):
+    # exceptions are made by nobody else, and have no parameters of their own
+    return inspect.isclass(thing) and not issubclass(thing, BaseException)
 
 
 def _is_public_module(thing):

@@ -22,3 +22,7 @@ from nengo_epes.checkpoints.files import CheckpointError
 from nengo_epes.checkpoints.simulators import load, save
 
 __all__ = ["CheckpointError", "load", "save"]
+
+
+def __dir__():
+    return __all__

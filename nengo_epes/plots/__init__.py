@@ -9,3 +9,7 @@ from nengo_epes.plots.maps import policy_map, value_map
 from nengo_epes.plots.spikes import raster
 
 __all__ = ["learning_curves", "policy_map", "raster", "value_map"]
+
+
+def __dir__():
+    return __all__

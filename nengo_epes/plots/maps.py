@@ -92,6 +92,25 @@ def policy_map(simulator, actor, weights, x, y, labels, observe=None, axes=None)
     ------
     ValidationError
         See `value_map`; or if there are fewer axes than actions, or more.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from matplotlib.figure import Figure
+    >>> from nengo_epes.networks import Actor, SoftmaxPolicy, random_features
+    >>> with nengo.Network(seed=0) as net:
+    ...     policy = SoftmaxPolicy(3, trigger=True)
+    ...     actor = Actor(random_features(20, dimensions=2), policy)
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     learned = sim.signals[sim.model.sig[actor.learned]["weights"]].copy()
+    >>> position, velocity = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
+    >>> labels = ("position (m)", "velocity (m/s)")
+    >>> panels = Figure().subplots(1, 3)
+    >>> axes = policy_map(
+    ...     sim, actor, learned, position, velocity, labels, axes=panels
+    ... )
+    >>> [ax.collections[0].get_array().shape for ax in axes]
+    [(3, 5), (3, 5), (3, 5)]
     """
     decoded = _decoded(simulator, actor, weights, x, y, observe)
     actions = np.moveaxis(actor.policy.mean_action(np.moveaxis(decoded, 0, -1)), -1, 0)

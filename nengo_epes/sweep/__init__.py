@@ -5,3 +5,7 @@ from nengo_epes.sweep.records import read
 from nengo_epes.sweep.sweeping import sweep
 
 __all__ = ["grid", "read", "sweep"]
+
+
+def __dir__():
+    return __all__

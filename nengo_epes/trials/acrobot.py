@@ -21,6 +21,8 @@ N_STEPS = 100_000
 # the cases that a study compares, see `nengo_epes.sweep`
 STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = -100.0, 100
+# options of `build` by kind of neurons
+NEURONS = {"place cells": {}}
 
 # the last two in rad/s: faster ones are rare, though the environment has them
 RANGES = (1.0, 1.0, 1.0, 1.0, 6.0, 9.0)

@@ -22,6 +22,8 @@ N_STEPS = 50_000
 # the cases that a study compares, see `nengo_epes.sweep`
 STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = 90.0, 20
+# options of `build` by kind of neurons
+NEURONS = {"place cells": {}}
 
 
 def build(
