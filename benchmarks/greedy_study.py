@@ -2,10 +2,11 @@
 
 Every seed learns with and without traces, and is then measured without noise on 100
 fixed beginnings. What is done stands in ``study-NAME/``, where a run that was broken
-off goes on.
+off goes on. ``python benchmarks/NAME.py "with traces"`` runs one of the cases only.
 """
 
 import json
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -78,7 +79,7 @@ def plot(preset, cases, bounds):
         for case, runs in cases.items()
     }
     learning_curves(curves, preset.WINDOW, ax=axes[0])
-    for (case, runs), (colour, marker) in zip(cases.items(), STYLES, strict=True):
+    for (case, runs), (colour, marker) in zip(cases.items(), STYLES, strict=False):
         seeds, greedy = ([run[key] for run in runs] for key in ("seed", "greedy mean"))
         axes[1].plot(seeds, greedy, marker, color=colour, label=case)
     for bound in bounds:
@@ -102,12 +103,14 @@ def main(preset, bounds):
     mpl.use("agg")
     name = preset.__name__.rpartition(".")[2]
     folder = Path(f"study-{name}")
-    sweep(preset.trial, preset.STUDY, SEEDS, folder)
+    chosen = {case: preset.STUDY[case] for case in sys.argv[1:] or preset.STUDY}
+    sweep(preset.trial, chosen, SEEDS, folder)
     cases = {case: [] for case in preset.STUDY}
     for record in read(folder):
         if record["error"] is not None:
             raise RuntimeError(f"seed {record['seed']}: {record['error']}")
         cases[record["case"]].append({"seed": record["seed"], **record["result"]})
+    cases = {case: runs for case, runs in cases.items() if runs}
     save(preset, name, cases, bounds)
     figure = plot(preset, cases, bounds)
     write_atomically(
