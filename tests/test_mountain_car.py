@@ -55,8 +55,7 @@ def test_it_is_being_learned():
 
 @pytest.mark.slow
 def test_it_is_learned():
-    """The task is solved after 50,000 steps; without a trace it is not."""
+    """The task is solved after 50,000 steps, and in training much sooner."""
     result = mountain_car.trial(1000)
     assert result["greedy mean"] >= 90
     assert result["steps"] <= 25_000
-    assert mountain_car.trial(1000, lambda_=0.0, n_episodes=10)["greedy mean"] < 50
