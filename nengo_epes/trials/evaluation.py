@@ -8,7 +8,7 @@ import nengo
 import numpy as np
 
 from nengo_epes.spaces import check_gymnasium
-from nengo_epes.trials.training import run_episode
+from nengo_epes.trials.training import run_episode, solved_after, train
 
 gymnasium = check_gymnasium()
 
@@ -109,3 +109,47 @@ def evaluate(preset, weights, seed=0, n_episodes=100, environment=None, **option
         part.learned.transform = weights[name]
     with nengo.Simulator(network, progress_bar=False) as simulator:
         return np.array([run_episode(simulator, world)[0] for _ in range(n_episodes)])
+
+
+def train_and_evaluate(preset, seed, n_steps, n_episodes=100, **options):
+    """Let an agent learn, and measure how well it does without its noise.
+
+    Parameters
+    ----------
+    preset : module
+        As `evaluate` takes it, with ``CRITERION``, the mean return over ``WINDOW``
+        episodes that counts as learned.
+    seed : int
+        Of the network, the environment and the actions.
+    n_steps : int
+        Steps of the environment after which no new episode begins.
+    n_episodes : int
+        Greedy episodes, see `evaluate`.
+    **options
+        For ``build`` of the preset.
+
+    Returns
+    -------
+    dict
+        ``greedy mean`` and ``greedy least``, of the returns of the greedy episodes;
+        ``episodes`` and ``steps`` after which the criterion was met in training, or
+        None; and the ``returns`` and ``lengths`` of all episodes of training.
+
+    Examples
+    --------
+    >>> from nengo_epes.trials import cartpole
+    >>> result = train_and_evaluate(cartpole, 0, 50, n_episodes=2, n_neurons=50)
+    >>> result["returns"] == result["lengths"], result["episodes"]
+    (True, None)
+    """
+    trained = train(preset.build, seed, n_steps, **options)
+    greedy = evaluate(preset, trained["weights"], seed, n_episodes, **options)
+    learned = solved_after(trained["returns"], preset.CRITERION, preset.WINDOW)
+    return {
+        "greedy mean": float(greedy.mean()),
+        "greedy least": float(greedy.min()),
+        "episodes": learned,
+        "steps": None if learned is None else int(trained["steps"][learned - 1]),
+        "returns": [round(x, 2) for x in trained["returns"].tolist()],
+        "lengths": np.diff(trained["steps"], prepend=0).tolist(),
+    }

@@ -11,7 +11,12 @@ from nengo.exceptions import ValidationError
 from nengo_epes.synapses import z
 
 # each a module of this package with ENVIRONMENT, N_STEPS, NEURONS and build()
-PRESETS = {"CartPole-v1": "cartpole", "Pendulum-v1": "pendulum"}
+PRESETS = {
+    "CartPole-v1": "cartpole",
+    "Pendulum-v1": "pendulum",
+    "MountainCarContinuous-v0": "mountain_car",
+    "Acrobot-v1": "acrobot",
+}
 
 
 def preset(environment):

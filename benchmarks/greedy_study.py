@@ -1,0 +1,118 @@
+"""What `mountain_car.py` and `acrobot.py` share: agents over seeds, table and figure.
+
+Every seed learns with and without traces, and is then measured without noise on 100
+fixed beginnings. What is done stands in ``study-NAME/``, where a run that was broken
+off goes on. ``python benchmarks/NAME.py "with traces"`` runs one of the cases only.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import gymnasium
+import matplotlib as mpl
+import nengo
+import numpy as np
+
+from nengo_epes.files import write_atomically
+from nengo_epes.plots import learning_curves
+from nengo_epes.sweep import read, sweep
+
+SEEDS = range(10)
+RESULTS = Path(__file__).parent / "results"
+STYLES = [("#0072B2", "o"), ("#D55E00", "s")]  # Okabe and Ito's colours
+
+
+def summary(runs, bounds):
+    """Reduce the runs of a case to the numbers that are reported; failures count."""
+    greedy = np.array([run["greedy mean"] for run in runs])
+
+    def median(name):
+        values = [np.inf if run[name] is None else run[name] for run in runs]
+        # None where most seeds have not learned
+        return float(np.median(values)) if np.isfinite(np.median(values)) else None
+
+    return {
+        "seeds": len(runs),
+        "learned": sum(run["steps"] is not None for run in runs),
+        "median episodes": median("episodes"),
+        "median steps": median("steps"),
+        "greedy, mean over seeds": float(greedy.mean()),
+        "greedy, worst seed": float(greedy.min()),
+        **{f"greedy at least {x:g}": int(np.sum(greedy >= x)) for x in bounds},
+    }
+
+
+def save(preset, name, cases, bounds):
+    """Write what every seed has reached, by case, and the summary."""
+    table = {
+        "command": f"python benchmarks/{name}.py",
+        "versions": {
+            "nengo": nengo.__version__,
+            "numpy": np.__version__,
+            "gymnasium": gymnasium.__version__,
+        },
+        "learned": f"mean return of {preset.WINDOW} episodes of training at least "
+        f"{preset.CRITERION:g}",
+        "steps": preset.N_STEPS,
+        "cases": {case: summary(runs, bounds) for case, runs in cases.items()},
+        "runs": {
+            case: [
+                {key: x for key, x in run.items() if not isinstance(x, list)}
+                for run in runs
+            ]
+            for case, runs in cases.items()
+        },
+    }
+    text = json.dumps(table, indent=1) + "\n"
+    write_atomically(RESULTS / f"{name}.json", lambda path: path.write_text(text))
+    print(json.dumps(table["cases"], indent=1))
+
+
+def plot(preset, cases, bounds):
+    """Draw the returns of training over steps, and the greedy means of all seeds."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    curves = {
+        case: [{**run, "steps": np.cumsum(run["lengths"])} for run in runs]
+        for case, runs in cases.items()
+    }
+    learning_curves(curves, preset.WINDOW, ax=axes[0])
+    for (case, runs), (colour, marker) in zip(cases.items(), STYLES, strict=False):
+        seeds, greedy = ([run[key] for run in runs] for key in ("seed", "greedy mean"))
+        axes[1].plot(seeds, greedy, marker, color=colour, label=case)
+    for bound in bounds:
+        axes[1].axhline(bound, color="0.3", lw=0.8, ls=":")
+    axes[1].set(xlabel="seed", ylabel="mean greedy return, 100 fixed beginnings")
+    axes[1].set_xticks(list(SEEDS))
+    axes[1].legend(fontsize="small")
+    return figure
+
+
+def main(preset, bounds):
+    """Run what is not done yet, and write table and figure.
+
+    Parameters
+    ----------
+    preset : module
+        Of `nengo_epes.trials`, with a ``trial`` as `train_and_evaluate` has it.
+    bounds : sequence of float
+        Greedy means, of which it is told how many seeds have reached them.
+    """
+    mpl.use("agg")
+    name = preset.__name__.rpartition(".")[2]
+    folder = Path(f"study-{name}")
+    chosen = {case: preset.STUDY[case] for case in sys.argv[1:] or preset.STUDY}
+    sweep(preset.trial, chosen, SEEDS, folder)
+    cases = {case: [] for case in preset.STUDY}
+    for record in read(folder):
+        if record["error"] is not None:
+            raise RuntimeError(f"seed {record['seed']}: {record['error']}")
+        cases[record["case"]].append({"seed": record["seed"], **record["result"]})
+    cases = {case: runs for case, runs in cases.items() if runs}
+    save(preset, name, cases, bounds)
+    figure = plot(preset, cases, bounds)
+    write_atomically(
+        RESULTS / f"{name}.png", lambda path: figure.savefig(path, dpi=120)
+    )
