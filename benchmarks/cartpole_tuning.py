@@ -25,12 +25,12 @@ INTENTIONAL = ((0.1, 0.4, 1.0), (0.001, 0.005, 0.02))
 # fractions; else step sizes, where at the centre the squares of all activities sum to
 # 2e6 square hertz
 METHODS = {
-    "lambda 0": ({"lambda_": 0.0}, *INTENTIONAL),
     "lambda 0, step sizes": (
         {"lambda_": 0.0, "intentional": False},
         (2e-8, 5e-8, 1e-7),
         (2e-8, 5e-8, 2e-7),
     ),
+    "lambda 0": ({"lambda_": 0.0}, *INTENTIONAL),
     "lambda 0.9": ({"lambda_": 0.9}, *INTENTIONAL),
 }
 SEEDS = (1000, 1001)
