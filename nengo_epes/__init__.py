@@ -10,6 +10,7 @@ Networks
     networks.place_cells, networks.random_features : neurons that represent states
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
+    rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
 Synapses
     z : ``z**-n`` delays by n steps; sums and multiples of such delays
     Delay, TappedDelay : what ``z`` makes

@@ -29,13 +29,13 @@ def transitions(n_steps, limit=None):
     return found
 
 
-def textbook(kind, steps, features=lambda seen: seen):
+def textbook(kind, steps, features=lambda seen: seen, lambda_=LAMBDA):
     """Plain TD(lambda), Sutton and Barto (2018), chapter 12: weights after each step.
 
     A termination ends the return, a truncation only the episode.
     """
     weights, trace, course = np.zeros(N_STATES), np.zeros(N_STATES), []
-    decay = DISCOUNT * LAMBDA
+    decay = DISCOUNT * lambda_
     for seen, reward, after, terminated, truncated in steps:
         x, x_after = features(seen), features(after)
         bootstrap = 0.0 if terminated else DISCOUNT * (weights @ x_after)
@@ -182,6 +182,15 @@ def test_obgd_is_the_published_one():
     assert_allclose(got, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("lambda_", [0.01, 0.2])
+def test_short_memory(lambda_):
+    """So does a trace that decays to less than 1 / e from one decision to the next."""
+    steps = transitions(300)
+    expected = textbook("accumulating", steps, lambda_=lambda_)
+    got = course(300, 5, lambda_=lambda_)
+    assert_allclose(got, expected, rtol=0, atol=1e-10)
+
+
 def test_no_memory():
     """Without lambda it is TD(0)."""
     steps = transitions(300)
@@ -286,7 +295,7 @@ def test_values_in_continuous_time():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"lambda_": 0.3}, ValidationError, r"is 0\.285.*from 0\.368"),
+        ({"lambda_": -0.3}, ValidationError, r"is -0\.285.*from 0, for no trace"),
         ({"discount": 1.0, "lambda_": 1.0}, ValidationError, "is 1.*below 1"),
         (
             {"immediate": True, "pre_synapse": 0.01},

@@ -24,8 +24,10 @@ MODULES = (
     "nengo_epes.trials.cartpole",
     "nengo_epes.trials.training",
     "nengo_epes.trials.evaluation",
+    "nengo_epes.trials.movie",
     "nengo_epes.networks",
     "nengo_epes.environments",
+    "nengo_epes.rendering",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

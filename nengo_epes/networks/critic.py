@@ -53,7 +53,7 @@ class Critic(LearnedDecoders):
     discount : float, optional
         :math:`\gamma` of the trace; `TDError` gets its own from the environment.
     lambda_ : float, optional
-        :math:`\lambda`; 0 for no trace. Their product is 0, or from 0.368 to below 1.
+        :math:`\lambda`; 0 for no trace. Their product is from 0 to below 1.
     step : float or Intentional or ObGD, optional
         A number is the textbook's step size :math:`\alpha`, for activities in hertz (a
         tenth of one over :math:`|a|^2` is a good start); else a bounded step, see

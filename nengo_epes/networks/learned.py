@@ -154,10 +154,10 @@ class LearnedDecoders(nengo.Network):
     def _trace(self, decay, dt):
         if decay == 0.0:
             return None
-        if not math.exp(-1.0) <= decay < 1.0:
+        if not 0.0 < decay < 1.0:
             raise ValidationError(
-                f"discount times lambda_ is {decay:g}: give values of which it is 0, "
-                "or from 0.368 (1 / e: the trace lasts for a step) to below 1",
+                f"discount times lambda_ is {decay:g}: give values of which it is from "
+                "0, for no trace, to below 1",
                 attr="lambda_",
                 obj=self,
             )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 
-import gymnasium
 import nengo
 import numpy as np
 
+from nengo_epes.spaces import check_gymnasium
 from nengo_epes.trials.training import run_episode
+
+gymnasium = check_gymnasium()
 
 # far from the seeds of training
 FIRST_RESET = 1_000_000
@@ -56,7 +58,7 @@ def make_fixed(environment, first=FIRST_RESET, **arguments):
     return FixedResets(gymnasium.make(environment, **arguments), first)
 
 
-def evaluate(preset, weights, seed=0, n_episodes=100, **options):
+def evaluate(preset, weights, seed=0, n_episodes=100, environment=None, **options):
     """Return what a trained agent earns, greedy, from the same beginnings for all.
 
     Parameters
@@ -69,6 +71,8 @@ def evaluate(preset, weights, seed=0, n_episodes=100, **options):
         With which the agent was built and trained.
     n_episodes : int
         How many beginnings.
+    environment : callable, optional
+        Makes the environment; None for `make_fixed` of the preset's.
     **options
         With which it was built.
 
@@ -84,7 +88,8 @@ def evaluate(preset, weights, seed=0, n_episodes=100, **options):
     >>> evaluate(cartpole, trained["weights"], n_episodes=2, n_neurons=50).shape
     (2,)
     """
-    environment = functools.partial(make_fixed, preset.ENVIRONMENT)
+    if environment is None:
+        environment = functools.partial(make_fixed, preset.ENVIRONMENT)
     network, world, agent = preset.build(
         seed, environment=environment, evaluate=True, **options
     )
