@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo
+from nengo_epes.commands import demo, gui
 
-COMMANDS = (demo,)
+COMMANDS = (demo, gui)
 
 
 def main(arguments=None):

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from nengo_epes import EPES, GaussianREINFORCE
 from nengo_epes.learning_rules import EPESSim
 from nengo_epes.learning_rules.deferred import Deferred
-from nengo_epes.learning_rules.forms import Direct
 from nengo_epes.learning_rules.factored import Factored
+from nengo_epes.learning_rules.forms import Direct
 from nengo_epes.networks import GaussianPolicy
 from nengo_epes.watching import watch
 
@@ -176,7 +176,7 @@ def test_refuses_what_is_not_there():
     net = network("direct")
     other = network("direct")
     with net:
-        with pytest.raises(ValidationError, match="no 'trace'.*eligibility_trace"):
+        with pytest.raises(ValidationError, match=r"no 'trace'.*eligibility_trace"):
             watch(net.conn, "trace")
         with pytest.raises(ValidationError, match="learns by one rule"):
             watch(nengo.Node(0.0), "weights")
