@@ -36,9 +36,7 @@ def _gui(options):
             print(f"{name:<15}{what}")
         return
     if options.name not in MODELS:
-        raise ValueError(
-            f"there is no model {options.name!r}, but {', '.join(MODELS)}"
-        )
+        raise ValueError(f"there is no model {options.name!r}, but {', '.join(MODELS)}")
     if not 0 <= options.port <= 65535:
         raise ValueError(f"--port must be from 0 to 65535 (got {options.port})")
     try:

@@ -11,25 +11,22 @@ from nengo_epes import GaussianREINFORCE
 from nengo_epes.networks import Baseline, GaussianPolicy
 from nengo_epes.watching import watch
 
-xs = np.linspace(-2, 2, 81)
+xs = np.linspace(-200, 200, 81)
 
 
 def draw(t, x):
     """Draw mean, standard deviation, action and target, forty times a second."""
     if round(t / 0.001) % 25 == 1:
-        mean, std, action, target = x
-        heights = np.exp(-0.5 * ((xs - mean) / max(std, 0.01)) ** 2)
-        points = " ".join(
-            f"{100 * a:.0f},{-150 * h:.1f}" for a, h in zip(xs, heights, strict=True)
-        )
-        draw._nengo_html_ = f"""<svg width="100%" height="100%" viewBox="-210 -170 420 190">
-            <line x1="-200" x2="200" stroke="#999"/>
-            <line x1="{100 * target}" x2="{100 * target}" y1="-160" stroke="#009e73"/>
+        mean, std, action, target = 100 * np.asarray(x)
+        heights = np.exp(-0.5 * ((xs - mean) / max(std, 1)) ** 2)
+        pairs = zip(xs, -150 * heights, strict=True)
+        points = " ".join(f"{x:.0f},{y:.1f}" for x, y in pairs)
+        draw._nengo_html_ = f"""
+            <svg width="100%" height="100%" viewBox="-210 -170 420 190">
+            <line x1="{target}" x2="{target}" y1="-160" stroke="#009e73"/>
             <polyline points="{points}" fill="#0072b233" stroke="#0072b2"/>
-            <circle cx="{100 * action}" r="6" fill="#d55e00"/></svg>"""
+            <circle cx="{action}" r="6" fill="#d55e00"/></svg>"""
 
-
-draw._nengo_html_ = ""
 
 with nengo.Network(seed=0) as model:
     target = nengo.Node(0.6)
@@ -43,19 +40,16 @@ with nengo.Network(seed=0) as model:
     baseline = Baseline()
     nengo.Connection(reward, baseline.reward, synapse=None)
     nengo.Connection(policy.decision[0], baseline.event, synapse=None)
-    rule = GaussianREINFORCE(3e-5, pre_synapse=0.005)
+    rule = GaussianREINFORCE(1e-5, pre_synapse=0.005)
     learned = nengo.Connection(
-        state,
-        policy.input,
-        function=lambda x: [-0.6, np.log(0.5)],
-        synapse=rule.pre_synapse,
-        learning_rule_type=rule,
+        state, policy.input, function=lambda x: [-0.6, -0.7], learning_rule_type=rule
     )
     port = learned.learning_rule
     nengo.Connection(baseline.output, port[rule.reward], synapse=None)
     nengo.Connection(learn, port[rule.gate], synapse=None)
     nengo.Connection(policy.decision, port[rule.decision], synapse=None)
-    mean, std = watch(learned, "mean"), watch(learned, "standard_deviation")
+    mean = watch(learned, "mean")
+    std = watch(learned, "standard_deviation")
     picture = nengo.Node(draw, size_in=4)
     nengo.Connection(mean, picture[0], synapse=None)
     nengo.Connection(std, picture[1], synapse=None)

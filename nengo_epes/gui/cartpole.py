@@ -42,7 +42,8 @@ model, world, agent = cartpole.build(
 env = world.output
 with model:
     push = nengo.Node(0.0)
-    nengo.Connection(push, nengo.Node(give_push, size_in=1, label="hand"), synapse=None)
+    hand = nengo.Node(give_push, size_in=1)
+    nengo.Connection(push, hand, synapse=None)
     stop_learning = nengo.Node(0.0, label="stop learning")
     nengo.Connection(stop_learning, agent.evaluate, synapse=None)
     picture = view(world, label="cart and pole")

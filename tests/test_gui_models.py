@@ -1,0 +1,114 @@
+"""The models for Nengo GUI, and the command that opens them, without a browser."""
+
+import runpy
+import sys
+
+import nengo
+import pytest
+
+from nengo_epes.__main__ import main
+from nengo_epes.gui import MODELS, model_files
+
+nengo_gui = pytest.importorskip("nengo_gui", reason="needs the extra gui")
+
+
+@pytest.fixture
+def files(tmp_path, request):
+    """A model and its layout, copied."""
+    for name, text in model_files(request.param).items():
+        (tmp_path / name).write_text(text)
+    return tmp_path / f"{request.param}.py", tmp_path / f"{request.param}.py.cfg"
+
+
+@pytest.mark.parametrize("files", MODELS, indirect=True)
+def test_model_runs(files):
+    """A model is short, records nothing, and runs in a plain simulator, also again."""
+    model, _ = files
+    assert len(model.read_text().splitlines()) < 60
+    network = runpy.run_path(str(model), run_name="builtins")["model"]
+    assert network.all_probes == []  # they would grow for as long as a page is open
+    for _ in range(2):
+        with nengo.Simulator(network) as sim:
+            sim.run_steps(60)
+            sim.reset()
+            sim.run_steps(5)
+
+
+@pytest.mark.parametrize("files", MODELS, indirect=True)
+def test_layout_fits(files):
+    """Every line of a layout runs, and each node at the top of a model has a place."""
+    model, layout = files
+    names = runpy.run_path(str(model), run_name="builtins")
+    config = nengo_gui.config.Config()
+    names |= {"nengo_gui": nengo_gui, "_viz_config": config}
+    for line in layout.read_text().splitlines():
+        exec(line, names)  # as Nengo GUI does, which ignores what fails
+    network = names["model"]
+    for obj in network.nodes + network.ensembles + network.networks:
+        assert config[obj].pos is not None, obj
+    watched = [x for x in names.values() if isinstance(x, nengo_gui.components.Value)]
+    assert watched
+
+
+def test_lists_the_models(capsys):
+    """Without a name the command tells which models there are."""
+    assert main(["gui"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{name} " in told for name in MODELS)
+
+
+@pytest.fixture
+def served(monkeypatch, tmp_path):
+    """What the command serves, instead of serving it; the current folder is empty."""
+    from nengo_gui.gui import InteractiveGUI
+
+    monkeypatch.chdir(tmp_path)
+    guis = []
+
+    def start(gui):
+        guis.append(gui.model_context.filename)
+        gui.server.server_close()
+
+    monkeypatch.setattr(InteractiveGUI, "start", start)
+    return guis
+
+
+def test_copies_a_model_once(served, tmp_path, capsys):
+    """The first time a model is copied, with its layout; then the copy is opened."""
+    command = ["gui", "bandit", "--no-browser"]
+    assert main(command) == 0
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert written == model_files("bandit")
+    mine = tmp_path / "bandit.py"
+    mine.write_text("# mine\n")
+    assert main(command) == 0
+    assert mine.read_text() == "# mine\n"
+    assert served == ["bandit.py"] * 2
+    assert "opened as it is" in capsys.readouterr().out
+
+
+def test_refuses(served, tmp_path, capsys, monkeypatch):
+    """Unknown models and ports are refused, and a layout without its model is kept;
+    without Nengo GUI the message tells how to get it."""
+    assert main(["gui", "pong"]) == 1
+    assert "no model 'pong'" in capsys.readouterr().err
+    assert main(["gui", "bandit", "--port", "70000"]) == 1
+    assert "--port" in capsys.readouterr().err
+    layout = tmp_path / "bandit.py.cfg"
+    layout.write_text("mine")
+    assert main(["gui", "bandit", "--no-browser"]) == 1
+    assert "without its model" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [layout.name]
+    monkeypatch.setitem(sys.modules, "nengo_gui", None)
+    assert main(["gui", "bandit", "--no-browser"]) == 1
+    assert "pip install nengo-epes[gui]" in capsys.readouterr().err
+    assert served == []
+
+
+def test_opens_a_browser(served, monkeypatch):
+    """Unless told not to, the command opens the address with its token."""
+    addresses = []
+    monkeypatch.setattr("webbrowser.open", addresses.append)
+    assert main(["gui", "bandit"]) == 0
+    assert len(served) == 1
+    assert len(addresses) == 1 and "/?token=" in addresses[0]
