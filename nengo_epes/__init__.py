@@ -11,6 +11,8 @@ Networks
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
     rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
+Figures
+    plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
     z : ``z**-n`` delays by n steps; sums and multiples of such delays
     Delay, TappedDelay : what ``z`` makes
@@ -23,12 +25,10 @@ Arithmetic on plain arrays
     stability : which learning rates are stable, and which to try
 """
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as _installed_version
-
 from nengo_epes import (
     gaussian,
     networks,
+    plots,
     softmax,
     stability,
     steps,
@@ -37,11 +37,7 @@ from nengo_epes import (
 )
 from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
-
-try:
-    __version__ = _installed_version("nengo-epes")
-except PackageNotFoundError:  # on the path, but not installed
-    __version__ = "0+unknown"
+from nengo_epes.version import __version__ as __version__
 
 __all__ = [
     "EPES",
@@ -51,6 +47,7 @@ __all__ = [
     "from_lti",
     "gaussian",
     "networks",
+    "plots",
     "softmax",
     "stability",
     "steps",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo, gui
+from nengo_epes.commands import demo, gui, study
 
-COMMANDS = (demo, gui)
+COMMANDS = (demo, gui, study)
 
 
 def main(arguments=None):

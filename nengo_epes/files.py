@@ -48,11 +48,12 @@ def write_atomically(
     Parameters
     ----------
     path : path
-        The file to be written; what stood there stays until the new one is whole.
+        The file to be written; what stood there stays until the new one is whole. Where
+        it is a symbolic link, what it leads to.
     write : callable
         ``write(temporary)`` writes the file; the temporary path has the same suffix.
     """
-    path = check_writable(path)
+    path = check_writable(os.path.realpath(path))
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)

@@ -17,7 +17,7 @@ from nengo.exceptions import NengoWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nengo_epes
-from nengo_epes import EPES, GaussianREINFORCE, steps, surrogates, z
+from nengo_epes import EPES, GaussianREINFORCE, checkpoints, steps, surrogates, z
 
 
 @dataclass
@@ -274,6 +274,23 @@ def test_pickles_in_mid_run(member, optimize, bits, seed):
     for before, after in zip(straight, resumed, strict=True):
         assert before.dtype == np.dtype(f"float{bits}")
         assert_array_equal(after, before)
+
+
+def test_goes_on_from_a_checkpoint(member, seed, tmp_path):
+    """A new simulator that loads a checkpoint of mid-run goes on bit for bit."""
+    results = []
+    for loads in (False, True):
+        net = network(member, seed)
+        with nengo.Simulator(net, optimize=False) as sim:
+            if loads:
+                checkpoints.load(sim, tmp_path / "a")
+            else:
+                sim.run_steps(57)
+                checkpoints.save(sim, tmp_path / "a")
+            sim.run_steps(43)
+            results.append([probed[-43:] for probed in data(net, sim)])
+    for straight, resumed in zip(*results, strict=True):
+        assert_array_equal(resumed, straight)
 
 
 def test_single_precision_is_close(member, seed):

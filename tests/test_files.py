@@ -27,6 +27,16 @@ def test_what_stood_there_stays_until_the_new_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_symbolic_link_stays(tmp_path):
+    """What a link leads to is written, and it goes on leading there."""
+    target, link = tmp_path / "far" / "table.json", tmp_path / "table.json"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    write_atomically(link, lambda temporary: temporary.write_text("new"))
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
 def test_mode_is_that_of_any_new_file(tmp_path):
     """The file can be read by whoever the umask allows."""
     path = tmp_path / "a.txt"

@@ -1,6 +1,7 @@
 """The models for Nengo GUI, and the command that opens them, without a browser."""
 
 import runpy
+import socket
 import sys
 
 import nengo
@@ -67,7 +68,8 @@ def served(monkeypatch, tmp_path):
 
     def start(gui):
         guis.append(gui.model_context.filename)
-        gui.server.server_close()
+        for binding in gui.server.bindings:
+            binding.socket.close()
 
     monkeypatch.setattr(InteractiveGUI, "start", start)
     return guis
@@ -103,6 +105,15 @@ def test_refuses(served, tmp_path, capsys, monkeypatch):
     assert main(["gui", "bandit", "--no-browser"]) == 1
     assert "pip install nengo-epes[gui]" in capsys.readouterr().err
     assert served == []
+
+
+def test_port_is_taken(served, capsys):
+    """A port that another program has is refused, in a line."""
+    with socket.create_server(("localhost", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.warns(UserWarning, match="Cannot bind"):
+            assert main(["gui", "bandit", "--no-browser", "--port", str(port)]) == 1
+    assert f"port {port} cannot be had" in capsys.readouterr().err
 
 
 def test_opens_a_browser(served, monkeypatch):

@@ -98,7 +98,10 @@ import numpy as np
 from nengo_epes.trials import cartpole, movie
 weights = {{"critic": np.zeros((1, 5)), "actor": np.zeros((2, 5))}}
 for name, path in (
-    ("imageio", "a.gif"), ("imageio_ffmpeg", "a.mp4"), ("pygame", "a.gif")
+    ("PIL", "a.gif"),
+    ("imageio", "a.mp4"),
+    ("imageio_ffmpeg", "a.mp4"),
+    ("pygame", "a.gif"),
 ):
     there, sys.modules[name] = sys.modules.get(name), None
     try:

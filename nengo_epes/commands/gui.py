@@ -75,9 +75,11 @@ def _serve(model, port, opens_browser):
     from nengo_gui.gui import InteractiveGUI
     from nengo_gui.guibackend import GuiServerSettings, ModelContext
 
-    gui = InteractiveGUI(
-        ModelContext(filename=str(model)), GuiServerSettings(("localhost", port))
-    )
+    settings = GuiServerSettings(("localhost", port))
+    try:
+        gui = InteractiveGUI(ModelContext(filename=str(model)), settings)
+    except RuntimeError as error:  # as Nengo GUI says it
+        raise OSError(f"port {port} cannot be had; leave out --port") from error
     if opens_browser:
         address = str(gui.server.get_url(token="one-time"))
         # some browsers do not return before they are closed

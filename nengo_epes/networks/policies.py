@@ -29,6 +29,10 @@ class _Gaussian:
     def greedy_noise(self, decoded):
         return np.zeros(self.n_noise)
 
+    def mean_action(self, decoded):
+        mean, _ = gaussian.distribution(self.spec, decoded)
+        return gaussian.clip_action(mean, self.spec.action_low, self.spec.action_high)
+
     def entropy(self, decision):
         std = decision[self.layout["standard_deviation"]]
         return float(np.log(std * np.sqrt(2 * np.pi * np.e)).sum())
@@ -69,6 +73,9 @@ class _Softmax:
         chances = softmax.probabilities(decoded)
         best = int(np.argmax(chances))
         return np.array([chances[:best].sum() + chances[best] / 2])
+
+    def mean_action(self, decoded):
+        return softmax.probabilities(decoded)
 
     def entropy(self, decision):
         chances = decision[self.layout["probabilities"]]
@@ -118,6 +125,8 @@ class _Policy(nengo.Network):
                 setattr(self, name, node)
         # of what the node ``decision`` puts out after the first decision, in nats
         self.entropy = policy.entropy
+        # for figures: mean actions (..., actions) from what is decoded (..., rows)
+        self.mean_action = policy.mean_action
 
 
 class GaussianPolicy(_Policy):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 from nengo.exceptions import ValidationError
 
@@ -73,22 +75,42 @@ def _check(path):
             f"{path.name!r})",
             attr="path",
         )
-    try:
-        import imageio  # noqa: F401
-
-        if suffix == ".mp4":
-            import imageio_ffmpeg  # noqa: F401
-    except ImportError as error:
-        raise ImportError(_MISSING.format("imageio, with ffmpeg for .mp4")) from error
+    # GIF is written by Pillow, which comes with imageio
+    for library in ("PIL",) if suffix == ".gif" else ("imageio", "imageio_ffmpeg"):
+        try:
+            importlib.import_module(library)
+        except ImportError as error:
+            raise ImportError(_MISSING.format(library)) from error
     return path
 
 
+class _Gif:
+    # imageio would keep all pictures as they came, three times as much to remember
+    def __init__(self, path, frames_per_second):
+        self._path, self._pictures = path, []
+        # GIF knows whole hundredths of a second
+        self._milliseconds = 10 * round(100 / frames_per_second)
+
+    def __enter__(self):
+        return self
+
+    def append_data(self, picture):
+        from PIL import Image
+
+        self._pictures.append(Image.fromarray(picture).quantize())
+
+    def __exit__(self, kind, error, traceback):
+        if error is None:
+            first, *others = self._pictures
+            timing = {"duration": self._milliseconds, "loop": 0}
+            first.save(self._path, save_all=True, append_images=others, **timing)
+
+
 def _open(path, frames_per_second):
+    if path.suffix.lower() == ".gif":
+        return _Gif(path, frames_per_second)
     import imageio.v2 as imageio
 
-    if path.suffix.lower() == ".gif":
-        # milliseconds, of which GIF keeps whole tens; for ever again
-        return imageio.get_writer(path, duration=1000 / frames_per_second, loop=0)
     # the codec wants even numbers of pixels; imageio makes them multiples of 16
     return imageio.get_writer(path, fps=frames_per_second, macro_block_size=2)
 
@@ -122,8 +144,8 @@ def record(preset, weights, path, seed=0, n_episodes=1, **options):
     Raises
     ------
     ImportError
-        If imageio, imageio-ffmpeg for .mp4, or what draws the environment, is not
-        installed.
+        If Pillow (.gif), imageio and imageio-ffmpeg (.mp4), or what draws the
+        environment is not installed.
     ValidationError
         If the file is of another kind.
     OSError

@@ -1,0 +1,176 @@
+"""What a simulator holds besides its signals."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import pickle
+import random
+import types
+
+import numpy as np
+from nengo.builder.processes import SimProcess
+
+from nengo_epes.checkpoints.files import CheckpointError
+from nengo_epes.environments import Environment
+
+FUNCTIONS = types.FunctionType | types.MethodType | functools.partial
+# what hides its state, or changes it where it cannot be set
+CLOSED = random.Random | types.GeneratorType
+
+
+def find(simulator, arrays):
+    """Find generators of random numbers, and arrays that processes keep.
+
+    Functions have them in their closures; the order is that of the steps.
+
+    Parameters
+    ----------
+    simulator : nengo.Simulator
+        Not closed.
+    arrays : list of array
+        Those of the signals.
+
+    Returns
+    -------
+    generators : list of numpy.random.RandomState or numpy.random.BitGenerator
+    kept : list of array
+
+    Raises
+    ------
+    CheckpointError
+        If a process keeps something else; the message names it.
+    """
+    generators, kept, seen = [simulator.rng], [], {id(simulator.rng)}
+    for operator, step in zip(simulator.step_order, simulator._steps, strict=True):
+        process = operator.process if isinstance(operator, SimProcess) else None
+        for thing in _walk(step, seen):
+            if isinstance(thing, np.random.RandomState | np.random.BitGenerator):
+                generators.append(thing)
+            elif process is None:
+                continue
+            elif isinstance(thing, CLOSED) or _assigns(thing):
+                raise CheckpointError(
+                    f"the process {process} keeps {thing}, which cannot be put "
+                    "into a checkpoint; keep its state in the arrays of make_state"
+                )
+            elif isinstance(thing, np.ndarray) and thing.flags.writeable:
+                if not any(np.may_share_memory(thing, array) for array in arrays):
+                    kept.append(thing)
+    return generators, kept
+
+
+def _walk(thing, seen):
+    """Go through what belongs to a function, it first."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    yield thing
+    for part in _parts(thing):
+        yield from _walk(part, seen)
+
+
+def _parts(thing):
+    match thing:
+        case types.FunctionType():
+            return [
+                content for cell in thing.__closure__ or () for content in _in(cell)
+            ]
+        case types.MethodType():
+            return list(getattr(thing.__self__, "__dict__", {}).values())
+        case functools.partial():
+            return [thing.func, *thing.args, *thing.keywords.values()]
+        case np.random.Generator():
+            return [thing.bit_generator]
+        case dict():
+            return list(thing.values())
+        case list() | tuple():
+            return thing
+    is_instance = callable(thing) and not isinstance(thing, type)
+    return list(getattr(thing, "__dict__", {}).values()) if is_instance else []
+
+
+def _in(cell):
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # nothing has been assigned yet
+        return []
+
+
+def _assigns(thing):
+    """Whether a function sets variables of the function around it."""
+    return isinstance(thing, types.FunctionType) and any(
+        line.opname == "STORE_DEREF" and line.argval in thing.__code__.co_freevars
+        for line in dis.get_instructions(thing)
+    )
+
+
+def get_generator(generator):
+    """Return the state of a generator, and its kind, as a dict."""
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
+    return generator.state
+
+
+def set_generator(generator, state):
+    """Set what `get_generator` returned."""
+    if isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.state = state
+
+
+def find_worlds(simulator):
+    """Return the Gymnasium environments of a simulator."""
+    processes = (getattr(op, "process", None) for op in simulator.step_order)
+    return [p._world for p in processes if isinstance(p, Environment)]
+
+
+def pickled(world):
+    """Return a pickle of a Gymnasium environment.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be pickled, or not with its state.
+    """
+    from gymnasium.utils import EzPickle
+
+    inner = world
+    while inner is not None:
+        if isinstance(inner, EzPickle) and _getstate(inner) is EzPickle.__getstate__:
+            raise CheckpointError(
+                f"{world} cannot be put into a checkpoint: Gymnasium pickles only how "
+                f"its {type(inner).__name__} was made, and not where it stands"
+            )
+        inner = getattr(inner, "env", None)
+    try:
+        return pickle.dumps(world)
+    except Exception as error:  # whatever its author raises
+        raise CheckpointError(
+            f"{world} cannot be put into a checkpoint, because it cannot be pickled: "
+            f"{error}"
+        ) from error
+
+
+def _getstate(thing):
+    return type(thing).__getstate__
+
+
+def unpickled(content, world):
+    """Return the attributes of a pickled environment that is to replace another.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another kind, or cannot be unpickled.
+    """
+    try:
+        loaded = pickle.loads(content)
+    except Exception as error:
+        raise CheckpointError(
+            f"the environment {world} cannot be unpickled: {error}"
+        ) from error
+    if str(loaded) != str(world):
+        raise CheckpointError(f"its environment is {loaded}, here it is {world}")
+    return vars(loaded)

@@ -1,0 +1,90 @@
+"""``nengo-epes study``: a trial over its cases and many seeds."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+
+def add(commands):
+    """Add the parser of this command to those of all."""
+    study = commands.add_parser(
+        "study",
+        help="run a trial over many seeds",
+        description="Run a trial of nengo_epes.trials with many seeds, for each of the "
+        "cases that it compares, and write a table. What was broken off goes on.",
+    )
+    study.add_argument("name", metavar="NAME", help="a trial, such as cartpole")
+    study.add_argument(
+        "--seeds", type=int, default=20, metavar="N", help="how many (%(default)s)"
+    )
+    study.add_argument(
+        "--first-seed", type=int, default=0, metavar="SEED", help="(%(default)s)"
+    )
+    study.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a dask scheduler, such as tcp://host:8786 (this machine's cores)",
+    )
+    study.add_argument(
+        "--output", metavar="DIR", help="folder for table and trials (study-NAME)"
+    )
+    study.set_defaults(command=_study)
+
+
+def _study(options):
+    from nengo_epes.sweep import sweep
+
+    trials = _trials_of(options.name)
+    if options.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1 (got {options.seeds})")
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    if not 0 <= seeds[0] <= seeds[-1] < 2**31:
+        raise ValueError(
+            f"seeds must be from 0 to 2**31 - 1 (got {seeds[0]} to {seeds[-1]})"
+        )
+    folder = Path(options.output or f"study-{options.name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "table.csv"
+    table = sweep(
+        trials.trial, trials.STUDY, seeds, folder, path, client=options.scheduler
+    )
+    _print_summary(table, trials.STUDY)
+    print(f"\ntable:  {path}\ntrials: {folder}/*.json")
+
+
+def _trials_of(name):
+    """Return the module of a study."""
+    import nengo_epes.trials
+
+    names = [module.name for module in pkgutil.iter_modules(nengo_epes.trials.__path__)]
+    if name in names and hasattr(_module(name), "STUDY"):
+        return _module(name)
+    known = [x for x in names if hasattr(_module(x), "STUDY")]
+    raise ValueError(f"there is no study of {name!r}, but of {', '.join(known)}")
+
+
+def _module(name):
+    return importlib.import_module(f"nengo_epes.trials.{name}")
+
+
+def _print_summary(table, cases):
+    """Print the median of each result, and how many trials have one."""
+    from pandas.api.types import is_numeric_dtype
+
+    parameters = {name for case in cases.values() for name in case}
+    others = {"case", "seed", "error", *parameters}
+    results = [
+        name
+        for name in table.columns
+        if name not in others and is_numeric_dtype(table[name])
+    ]
+    print("Median, and in brackets how many trials have the number:")
+    for case, rows in table.groupby("case", sort=False):
+        failed = rows["error"].notna().sum()
+        print(f"\n{case}: {len(rows)} trials, {failed} failed with an error")
+        for name in results:
+            print(f"  {name:<26}{rows[name].median():>12.6g}  ({rows[name].count()})")
+    for message, count in table["error"].value_counts().items():
+        print(f"\n{count} times: {message}")
