@@ -11,7 +11,7 @@ from nengo.exceptions import ValidationError
 from nengo_epes.synapses import z
 
 # each a module of this package with ENVIRONMENT, N_STEPS and build()
-PRESETS = {"CartPole-v1": "cartpole"}
+PRESETS = {"CartPole-v1": "cartpole", "Pendulum-v1": "pendulum"}
 
 
 def preset(environment):
