@@ -12,6 +12,8 @@ from nengo.params import Parameter, StringParam
 
 from nengo_epes.learning_rules.looking import array_of
 
+__all__ = ["watch"]
+
 
 def one_number(array):
     """Return the number that an array is, or the norm of several.

@@ -31,7 +31,7 @@ COMMAND = [sys.executable, "-u", "-m", "nengo_epes", "gui"]
 PATIENCE = 60
 SIZE = 1400, 900
 # of simulated time, after which the page is worth a picture
-SHOWN_AT = {"delayed_error": 24, "bandit": 6, "cartpole": 40, "pendulum": 60}
+SHOWN_AT = {"delayed_error": 24, "bandit": 6, "cartpole": 14, "pendulum": 36}
 SCREENSHOTS = os.environ.get("GUI_SCREENSHOTS")
 
 
@@ -53,8 +53,9 @@ def driver():
     options = webdriver.ChromeOptions()
     options.binary_location = PROGRAMS["chromium"]
     # no sandbox: it cannot be had by root
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage"):
+        options.add_argument(f"--{argument}")
+    options.add_argument("--hide-scrollbars")  # of the editor, in the pictures
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(PROGRAMS["chromedriver"])
     driver = webdriver.Chrome(options, service)
@@ -150,6 +151,7 @@ def test_model_in_a_browser(server, driver):
     if SCREENSHOTS:
         while page.time < SHOWN_AT[name]:
             time.sleep(0.1)
+        page.ask("Nengo.ace.editor.scrollToLine(0)")
         path = Path(SCREENSHOTS) / f"gui-{name.replace('_', '-')}.png"
         assert driver.save_screenshot(str(path))
 

@@ -2,13 +2,18 @@
 
 import runpy
 import socket
+import subprocess
 import sys
+from importlib import resources
 
 import nengo
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from nengo_epes.__main__ import main
 from nengo_epes.gui import MODELS, model_files
+from nengo_epes.trials.training import learned_weights
 
 nengo_gui = pytest.importorskip("nengo_gui", reason="needs the extra gui")
 
@@ -49,6 +54,55 @@ def test_layout_fits(files):
         assert config[obj].pos is not None, obj
     watched = [x for x in names.values() if isinstance(x, nengo_gui.components.Value)]
     assert watched
+
+
+def load(name):
+    """Return the names in a model."""
+    path = resources.files("nengo_epes.gui") / f"{name}.py"
+    return runpy.run_path(str(path), run_name="builtins")
+
+
+@pytest.mark.parametrize("name", ["cartpole", "pendulum"])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_push(name, sign):
+    """What the slider pushes moves as it is pushed, whatever the agent does."""
+    names = load(name)
+    names["push"].output = np.array([float(sign)])
+    # where the observation has the angular velocity
+    place = {"cartpole": 3, "pendulum": 2}[name]
+    with names["model"]:
+        seen = nengo.Probe(names["world"][place])
+    with nengo.Simulator(names["model"]) as sim:
+        sim.run_steps(2 * 6)
+    # the velocity that the pushes add up to is more than the agent can undo
+    assert sign * sim.data[seen][-1, 0] > 0.5
+
+
+@pytest.mark.parametrize("name", ["cartpole", "pendulum"])
+def test_stop_learning(name):
+    """The slider switches learning off."""
+    names = load(name)
+    for stops in (1.0, 0.0):
+        names["stop_learning"].output = np.array([stops])
+        with nengo.Simulator(names["model"]) as sim:
+            sim.run_steps(200)
+            weights = learned_weights(sim, names["agent"])
+        assert (weights["critic"] == 0.0).all() == (stops == 1.0)
+        assert (weights["actor"] == 0.0).all() == (stops == 1.0)
+
+
+def test_delayed_error_sliders():
+    """The errors come as late as one slider says, times what the other says, and are
+    0 before; after a reset they are 0 again."""
+    late = load("delayed_error")["late"]
+    dt = 0.001
+    for delay, factor in ((0.0, 1.0), (0.25, 2.0), (1.0, 0.0)):
+        for step in range(1, 1500):
+            t = step * dt
+            got = late(t, np.array([t, -t, delay, factor]))
+            then = t - delay
+            expected = factor * then * (then > dt / 2)
+            assert_allclose(got, [expected, -expected], atol=1e-12)
 
 
 def test_lists_the_models(capsys):
@@ -107,13 +161,19 @@ def test_refuses(served, tmp_path, capsys, monkeypatch):
     assert served == []
 
 
-def test_port_is_taken(served, capsys):
-    """A port that another program has is refused, in a line."""
+def test_port_is_taken(tmp_path):
+    """A port that another program has is refused."""
     with socket.create_server(("localhost", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.warns(UserWarning, match="Cannot bind"):
-            assert main(["gui", "bandit", "--no-browser", "--port", str(port)]) == 1
-    assert f"port {port} cannot be had" in capsys.readouterr().err
+        port = str(other.getsockname()[1])
+        # not in this process: Nengo GUI leaves a socket open
+        ended = subprocess.run(
+            [sys.executable, "-m", "nengo_epes", "gui", "bandit", "--port", port],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+    assert ended.returncode == 1
+    assert f"port {port} cannot be had" in ended.stderr
 
 
 def test_opens_a_browser(served, monkeypatch):

@@ -46,7 +46,7 @@ with model:
     nengo.Connection(push, hand, synapse=None)
     stop_learning = nengo.Node(0.0, label="stop learning")
     nengo.Connection(stop_learning, agent.evaluate, synapse=None)
-    picture = view(world, label="cart and pole")
+    picture = view(world)
     episode_return = nengo.Node(size_in=1, label="return of the episode")
     nengo.Connection(world[env.episode_return], episode_return, synapse=None)
     # a pulse of a step every two steps, whose integral is the TD error
