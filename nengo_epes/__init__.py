@@ -11,6 +11,9 @@ Networks
 Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
     rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
+Nengo GUI
+    watching.watch : a Node that shows what a learning rule knows (not imported by itself)
+    gui : models, opened by ``nengo-epes gui`` (not imported by itself)
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses

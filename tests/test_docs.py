@@ -28,6 +28,8 @@ MODULES = (
     "nengo_epes.networks",
     "nengo_epes.environments",
     "nengo_epes.rendering",
+    "nengo_epes.watching",
+    "nengo_epes.gui",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
