@@ -14,17 +14,6 @@ SEEDS = range(10)  # learning rate, period and bounds were chosen on 1000 to 100
 RESULTS = Path(__file__).parent / "results"
 
 
-def summary(result):
-    """Reduce a run to the numbers that are reported."""
-    return {
-        "mean, last 100": float(result["mean"][-100:].mean()),
-        "largest standard deviation, last 100": float(
-            result["standard_deviation"][-100:].max()
-        ),
-        "reward, last 300": float(result["reward"][-300:].mean()),
-    }
-
-
 def plot(results):
     """Draw mean, standard deviation and reward over the decisions, seed by seed."""
     import matplotlib.pyplot as plt
@@ -58,7 +47,11 @@ def main():
         for seed in SEEDS:
             collected.append(bandit.run(seed=seed, contextual=contextual))
             rows.append(
-                {"contextual": contextual, "seed": seed, **summary(collected[-1])}
+                {
+                    "contextual": contextual,
+                    "seed": seed,
+                    **bandit.summary(collected[-1]),
+                }
             )
             print(rows[-1], flush=True)
     plain = [row for row in rows if not row["contextual"]]

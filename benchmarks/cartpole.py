@@ -4,11 +4,14 @@ An agent has learned when the mean return of 50 episodes in a row is at least 47
 goes on for 50 more, whose mean tells whether it stays so. If it has not after so many
 steps of the environment as its case has for limit, it has failed. Every seed's row is
 written when it is done, and a run that is broken off goes on where it was:
-``python benchmarks/cartpole.py relu`` runs one of the cases only.
+``python benchmarks/cartpole.py relu`` runs one of the cases only. ``--jobs 2`` runs two
+seeds at a time.
 """
 
+import argparse
 import json
-import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import gymnasium
@@ -20,16 +23,18 @@ from nengo_epes.files import write_atomically
 from nengo_epes.trials import cartpole
 
 # steps, neurons' intercepts, bonus and filters were chosen on seeds 1000 to 1009
+SEEDS = range(20)
 CASES = {
-    "relu": {"seeds": range(20), "limit": 150_000, "options": {}},
+    "relu": {"limit": 150_000, "options": {}},
+    "lif": {"limit": 150_000, "options": {"n_after": 0, **cartpole.NEURONS["lif"]}},
     "relu, lambda 0": {
-        "seeds": range(20),
         "limit": 70_000,
         "options": {"lambda_": 0.0},
     },
 }
 STYLES = {  # Okabe and Ito's colours
     "relu": ("#0072B2", "-", "1000 ReLU"),
+    "lif": ("#009E73", "-", "1000 spiking LIF"),
     "relu, lambda 0": ("#D55E00", "--", "1000 ReLU, no trace"),
 }
 PUBLISHED = {
@@ -42,7 +47,9 @@ TABLE = RESULTS / "cartpole.json"
 
 def run(case, seed):
     """Return the row of one seed."""
+    start = time.perf_counter()
     result = cartpole.trial(seed, CASES[case]["limit"], **CASES[case]["options"])
+    result["seconds"] = round(time.perf_counter() - start, 1)
     if result["episodes"] is None:
         # in runs that fail there are thousands of short ones
         result["returns"] = result["returns"][-50:]
@@ -152,17 +159,18 @@ def plot(rows):
     return figure
 
 
-def main(names):
+def main(names, n_jobs):
     """Run what is not done yet, and write table and figure."""
     rows = load()
-    for name in names:
-        done = {row["seed"] for row in rows if row["case"] == name}
-        for seed in CASES[name]["seeds"]:
-            if seed not in done:
-                rows.append(run(name, seed))
-                row = {key: x for key, x in rows[-1].items() if key != "returns"}
-                print(row, flush=True)
-                save(rows)
+    done = {(row["case"], row["seed"]) for row in rows}
+    todo = [(name, seed) for name in names for seed in SEEDS]
+    with ProcessPoolExecutor(n_jobs) as pool:
+        jobs = [pool.submit(run, *job) for job in todo if job not in done]
+        for job in as_completed(jobs):
+            rows.append(job.result())
+            row = {key: x for key, x in rows[-1].items() if key != "returns"}
+            print(row, flush=True)
+            save(rows)
     table = save(rows)
     print(json.dumps(table["cases"], indent=1))
     figure = plot(rows)
@@ -173,4 +181,8 @@ def main(names):
 
 if __name__ == "__main__":
     mpl.use("agg")
-    main(sys.argv[1:] or list(CASES))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(CASES))
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    arguments = parser.parse_args()
+    main(arguments.cases or list(CASES), arguments.jobs)

@@ -14,6 +14,10 @@ Environments
 Nengo GUI
     watching.watch : a Node that shows what a learning rule knows (not imported by itself)
     gui : models, opened by ``nengo-epes gui`` (not imported by itself)
+Long simulations
+    checkpoints : a simulation in a file, to go on from (not imported by itself)
+Studies
+    sweep.sweep : trials over cases and seeds, on many machines (not imported by itself)
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
@@ -42,6 +46,9 @@ from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
+# there once they have been imported by name
+_BY_NAME = ("checkpoints", "environments", "rendering")
+
 __all__ = [
     "EPES",
     "Delay",
@@ -58,3 +65,7 @@ __all__ = [
     "updates",
     "z",
 ]
+
+
+def __dir__():
+    return [*__all__, "__version__", *(x for x in _BY_NAME if x in globals())]

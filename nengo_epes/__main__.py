@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo, gui, study
+from nengo_epes.commands import demo, evaluate, gui, study, train
 
-COMMANDS = (demo, gui, study)
+COMMANDS = (demo, train, evaluate, study, gui)
 
 
 def main(arguments=None):

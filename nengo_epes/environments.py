@@ -15,6 +15,11 @@ from nengo_epes.spaces import ActionSpace, ObservationSpace, open_environment
 
 __all__ = ["SIGNALS", "Environment"]
 
+
+def __dir__():
+    return __all__
+
+
 # what is told of an environment besides the observation, one number each
 SIGNALS = (
     "reward",

@@ -8,6 +8,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "choose",
+    "probabilities",
+    "score",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 FloatArray = NDArray[np.floating]
 
 

@@ -23,6 +23,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+__all__ = [
+    "activities_of",
+    "largest_rate_without_overshoot",
+    "largest_stable_rate",
+    "suggest_learning_rate",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 FloatArray = NDArray[np.floating]
 
 

@@ -30,6 +30,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Intentional",
+    "ObGD",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 FloatArray = NDArray[np.floating]
 
 # Hz^2; neurons that fire at all are beyond this by many orders of magnitude

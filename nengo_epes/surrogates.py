@@ -18,6 +18,22 @@ from numpy.typing import ArrayLike
 
 from nengo_epes.activations import FloatArray, activation_derivative
 
+__all__ = [
+    "Arctan",
+    "Exponential",
+    "FastSigmoidDerivative",
+    "PiecewiseLinear",
+    "RateDerivative",
+    "VoltageSurrogate",
+    "from_lif_state",
+    "suitable",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Psi: TypeAlias = "VoltageSurrogate | RateDerivative"
 
 

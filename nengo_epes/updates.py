@@ -12,6 +12,21 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+__all__ = [
+    "accumulate",
+    "dutch",
+    "limit_change",
+    "replace",
+    "subnormal_guard",
+    "trace_decay",
+    "weight_change",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 FloatArray = NDArray[np.floating]
 
 

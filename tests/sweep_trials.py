@@ -50,6 +50,11 @@ def described(seed, neuron_type=None, array=None):
     return {"tau": neuron_type.tau_rc, "sum": float(np.sum(array))}
 
 
+def kind(seed, x=None):
+    """Return of which type the parameter is that arrived."""
+    return {"kind": type(x).__name__}
+
+
 def returns_seed(seed):
     """Return a result that has the name of a column."""
     return {"seed": seed}

@@ -187,6 +187,7 @@ with nengo.Simulator(agent(), progress_bar=False, optimize=False) as sim:
 """
 
 
+@pytest.mark.slow
 def test_processes(tmp_path):
     """Three processes that share the work end where one of its own ends."""
     finished = []
@@ -312,9 +313,9 @@ def test_other_simulators(tmp_path):
 def test_other_libraries(tmp_path, monkeypatch):
     """What another nengo_epes wrote is refused, with its version."""
     with simulator(small()) as sim:
-        monkeypatch.setattr(checkpoints.simulators, "__version__", "99.0")
-        checkpoints.save(sim, tmp_path / "a")
-        monkeypatch.undo()
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints.simulators, "__version__", "99.0")
+            checkpoints.save(sim, tmp_path / "a")
         assert_refused(sim, tmp_path / "a", "nengo_epes 99.0, and here is")
 
 

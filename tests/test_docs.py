@@ -25,11 +25,17 @@ MODULES = (
     "nengo_epes.trials.training",
     "nengo_epes.trials.evaluation",
     "nengo_epes.trials.movie",
+    "nengo_epes.trials.runs",
+    "nengo_epes.checkpoints",
+    "nengo_epes.checkpoints.files",
+    "nengo_epes.checkpoints.layout",
+    "nengo_epes.checkpoints.hidden",
     "nengo_epes.networks",
     "nengo_epes.environments",
     "nengo_epes.rendering",
     "nengo_epes.watching",
     "nengo_epes.gui",
+    "nengo_epes.sweep",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

@@ -17,6 +17,7 @@ from toy_environments import Counter
 
 from nengo_epes import rendering, z
 from nengo_epes.environments import Environment
+from nengo_epes.rendering import live
 from nengo_epes.spaces import ObservationSpace
 
 # coordinates are written with two decimals
@@ -117,7 +118,7 @@ def test_as_gymnasium_draws_it(name, state, to_pixel, points, colour):
         if name == "CartPole-v1"
         else (math.cos(state[0]), math.sin(state[0]), 0)
     )
-    draw = rendering._DRAWINGS[type(world.unwrapped).__name__]
+    draw = live._DRAWINGS[type(world.unwrapped).__name__]
     x1, y1, x2, y2 = np.array(thickest(draw(seen, ""))) / 100
     scale, left, top = to_pixel
     for share in points:
@@ -202,10 +203,8 @@ def test_view_draws_only_when_asked(monkeypatch):
     """Without Nengo GUI nothing is drawn; with it, a picture is drawn every 25 ms, and
     anew after a reset of the simulation."""
     pictures = []
-    draw = rendering.bars_svg
-    monkeypatch.setattr(
-        rendering, "bars_svg", lambda *a: pictures.append(a) or draw(*a)
-    )
+    draw = live.bars_svg
+    monkeypatch.setattr(live, "bars_svg", lambda *a: pictures.append(a) or draw(*a))
     shown, _ = simulate(Environment(Counter, steps_per_action=1), [0, 0, 1], 100)
     assert not pictures
     show = shown.output

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,14 +23,16 @@ from nengo.exceptions import ValidationError
 
 from nengo_epes.__main__ import main
 from nengo_epes.sweep import grid, read, sweep
-from nengo_epes.trials import delayed_error
+from nengo_epes.trials import cartpole, delayed_error
 
 
 @pytest.fixture(scope="module")
 def client():
     """Two processes, for all tests that do not harm them."""
     with (
-        LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as two,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as two,
         Client(two, set_as_default=False) as client,
     ):
         yield client
@@ -136,6 +139,35 @@ def test_what_json_cannot_hold(client, tmp_path):
     assert table["neuron_type"].tolist()[1] == "LIF(tau_rc=0.03)"
 
 
+def test_parameters_of_several_kinds(client, tmp_path):
+    """A parameter may be a number here, a text or a list there, and missing elsewhere;
+    Parquet holds it, too."""
+    cases = {"a": {"x": 0.5}, "b": {"x": "auto"}, "c": {"x": [1, 2]}, "d": {}}
+    path = tmp_path / "table.parquet"
+    table = sweep(sweep_trials.kind, cases, [0], tmp_path / "t", path, client)
+    assert table["kind"].tolist() == ["float", "str", "list", "NoneType"]
+    assert table["x"].fillna("").tolist() == ["0.5", "auto", "[1, 2]", ""]
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table)
+
+
+def test_progress(places, client, monkeypatch, capsys):
+    """A terminal gets a bar in one line, anything else a line for each tenth that is
+    done, and who wants neither gets nothing."""
+    folder, log = places
+    cases = {"a": {"log": str(log), "fails": [0]}}
+    options = {"cases": cases, "seeds": range(20), "client": client}
+    sweep(sweep_trials.counted, folder=folder / "lines", **options)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10 and lines[-1] == "20 of 20 trials, 1 failed"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    sweep(sweep_trials.counted, folder=folder / "bar", **options)
+    text = capsys.readouterr().err
+    assert text.count("\r") == 20 and text.count("\n") == 1
+    assert text.endswith(f"\r[{30 * '#'}] 20 of 20 trials, 1 failed\n")
+    sweep(sweep_trials.counted, folder=folder / "none", progress_bar=False, **options)
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("trial", ["returns_seed", "returns_number"])
 def test_results_that_fit_no_table(client, tmp_path, trial):
     """A result with the name of a column, or that is no dict, is an error of its
@@ -219,11 +251,14 @@ def test_trials_that_kill_their_process(places):
     """A trial that ends the process it runs in is a row with an error; those that
     waited in that process, or were run beside it, have none."""
     folder, log = places
-    cases = {"a": {"log": str(log), "kills": [1]}}
+    # long enough for the next trial to wait in the process that dies
+    cases = {"a": {"log": str(log), "kills": [1], "seconds": 0.5}}
     with (
         # one dead process is enough to blame every trial that was in it
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as one,
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as one,
         Client(one, set_as_default=False) as client,
     ):
         table = sweep(sweep_trials.counted, cases, range(3), folder, client=client)
@@ -252,14 +287,34 @@ def test_study(client, tmp_path, monkeypatch, capsys):
     )
     out, err = capsys.readouterr()
     median = np.median([rmse["EPES"] for rmse in expected])
-    assert "short: 3 trials, 0 failed" in out and f"{median:.6g}  (3)" in out
+    assert "short: 3 trials, 0 failed" in out
+    assert re.search(rf"EPES +{median:.6g}  3 of 3$", out, re.MULTILINE)
     assert "3 of 3 trials, 0 failed" in err
+
+
+def test_study_of_episodes(client, tmp_path, monkeypatch, capsys):
+    """A result that no trial has reached is told as such; trials that raise are counted
+    apart, with their message; returns of episodes are drawn."""
+    cases = {
+        "short": {"n_steps": 30, "n_neurons": 20},
+        "wrong": {"n_steps": 30, "n_neurons": 20, "lambda_": 2.0},
+    }
+    monkeypatch.setattr(cartpole, "STUDY", cases)
+    arguments = ["--seeds", "2", "--scheduler", client.scheduler.address]
+    main(["study", "cartpole", *arguments, "--output", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "short: 2 trials, 0 failed" in out and "wrong: 2 trials, 2 failed" in out
+    assert re.search(r"^  episodes +-  0 of 2$", out, re.MULTILINE)
+    assert re.search(r"^  mean of last 50 +\d\S*  2 of 2$", out, re.MULTILINE)
+    assert re.search(r"^2 times: ValidationError: .*lambda_", out, re.MULTILINE)
+    figure = tmp_path / "learning-curves.png"
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_study_of_what_there_is_not(capsys):
     """An unknown name and impossible seeds are refused, with what there is."""
     assert main(["study", "chess"]) == 1
-    assert "'chess', but of cartpole, delayed_error" in capsys.readouterr().err
+    assert "'chess', but of bandit, cartpole, delayed_error" in capsys.readouterr().err
     for wrong in (["--seeds", "0"], ["--first-seed", "-1"]):
         assert main(["study", "delayed_error", *wrong]) == 1
         assert "seeds must be" in capsys.readouterr().err

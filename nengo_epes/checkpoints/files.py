@@ -15,7 +15,16 @@ NAME, VERSION = "nengo_epes-checkpoint", "1"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be made, or does not fit; nothing has been changed."""
+    """A checkpoint cannot be made, or does not fit; nothing has been changed.
+
+    Parameters
+    ----------
+    reason : str
+        Why.
+    """
+
+    def __init__(self, reason):
+        super().__init__(reason)
 
 
 def write(path, header, arrays):

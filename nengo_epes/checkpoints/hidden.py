@@ -106,14 +106,33 @@ def _assigns(thing):
 
 
 def get_generator(generator):
-    """Return the state of a generator, and its kind, as a dict."""
+    """Return the state of a generator.
+
+    Parameters
+    ----------
+    generator : numpy.random.RandomState or numpy.random.BitGenerator
+        From `find`.
+
+    Returns
+    -------
+    dict
+        With its kind, ``bit_generator``.
+    """
     if isinstance(generator, np.random.RandomState):
         return generator.get_state(legacy=False)
     return generator.state
 
 
 def set_generator(generator, state):
-    """Set what `get_generator` returned."""
+    """Set what `get_generator` returned.
+
+    Parameters
+    ----------
+    generator : numpy.random.RandomState or numpy.random.BitGenerator
+        From `find`.
+    state : dict
+        That of one of the same kind.
+    """
     if isinstance(generator, np.random.RandomState):
         generator.set_state(state)
     else:
@@ -121,13 +140,33 @@ def set_generator(generator, state):
 
 
 def find_worlds(simulator):
-    """Return the Gymnasium environments of a simulator."""
+    """Return the Gymnasium environments of a simulator.
+
+    Parameters
+    ----------
+    simulator : nengo.Simulator
+        Not closed.
+
+    Returns
+    -------
+    list of gymnasium.Env
+        In the order of the steps.
+    """
     processes = (getattr(op, "process", None) for op in simulator.step_order)
     return [p._world for p in processes if isinstance(p, Environment)]
 
 
 def pickled(world):
     """Return a pickle of a Gymnasium environment.
+
+    Parameters
+    ----------
+    world : gymnasium.Env
+        The environment.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
@@ -159,6 +198,17 @@ def _getstate(thing):
 
 def unpickled(content, world):
     """Return the attributes of a pickled environment that is to replace another.
+
+    Parameters
+    ----------
+    content : bytes
+        From `pickled`, and not from a stranger: it can run any code.
+    world : gymnasium.Env
+        The one in the simulator.
+
+    Returns
+    -------
+    dict of str to object
 
     Raises
     ------

@@ -58,7 +58,7 @@ def save(simulator, path, note=None):
     parts = _Parts(simulator)
     pickles = [hidden.pickled(world) for world in parts.worlds]
     header = {
-        **_versions(),
+        "versions": _versions(),
         "seed": int(simulator.seed),
         "layout": describe(simulator),
         "generators": [hidden.get_generator(x) for x in parts.generators],
@@ -181,12 +181,14 @@ def _check_kind(simulator):
 
 def _check_header(header, simulator):
     """Refuse the checkpoint of other libraries, another network or another seed."""
-    for name, version in _versions().items():
-        if header[name] != version:
-            raise CheckpointError(
-                f"it was written with {name} {header[name]}, and here is {version}; "
-                "install that version"
-            )
+    if header["versions"] != _versions():
+        there, here = (
+            ", ".join(f"{name} {version}" for name, version in versions.items())
+            for versions in (header["versions"], _versions())
+        )
+        raise CheckpointError(
+            f"it was written with {there}, and here is {here}; install those versions"
+        )
     # as it would be in a file
     here = json.loads(json.dumps(describe(simulator)))
     different = difference(header["layout"], here)

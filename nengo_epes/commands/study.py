@@ -34,7 +34,7 @@ def add(commands):
 
 
 def _study(options):
-    from nengo_epes.sweep import sweep
+    from nengo_epes.sweep import read, sweep
 
     trials = _trials_of(options.name)
     if options.seeds < 1:
@@ -52,6 +52,11 @@ def _study(options):
     )
     _print_summary(table, trials.STUDY)
     print(f"\ntable:  {path}\ntrials: {folder}/*.json")
+    runs = _runs(read(folder), trials.STUDY)
+    if runs:
+        figure = folder / "learning-curves.png"
+        _plot(runs, figure)
+        print(f"figure: {figure}")
 
 
 def _trials_of(name):
@@ -71,20 +76,47 @@ def _module(name):
 
 def _print_summary(table, cases):
     """Print the median of each result, and how many trials have one."""
-    from pandas.api.types import is_numeric_dtype
-
     parameters = {name for case in cases.values() for name in case}
     others = {"case", "seed", "error", *parameters}
     results = [
         name
         for name in table.columns
-        if name not in others and is_numeric_dtype(table[name])
+        # what no trial has is told, too: it is what all have failed to reach
+        if name not in others and not any(isinstance(x, str) for x in table[name])
     ]
-    print("Median, and in brackets how many trials have the number:")
+    print("Median of those trials that have a number, and how many have one:")
     for case, rows in table.groupby("case", sort=False):
         failed = rows["error"].notna().sum()
         print(f"\n{case}: {len(rows)} trials, {failed} failed with an error")
         for name in results:
-            print(f"  {name:<26}{rows[name].median():>12.6g}  ({rows[name].count()})")
+            found = rows[name].dropna().astype(float)
+            median = f"{found.median():.6g}" if len(found) else "-"
+            print(f"  {name:<38}{median:>10}  {len(found)} of {len(rows)}")
     for message, count in table["error"].value_counts().items():
         print(f"\n{count} times: {message}")
+
+
+def _runs(records, cases):
+    """Return the returns of all episodes, by case, of the trials that have some."""
+    runs = {case: [] for case in cases}
+    for record in records:
+        returns = (record["result"] or {}).get("returns")
+        if returns and record["case"] in runs:
+            # a trial tells no lengths; the episodes are counted
+            run = {"returns": returns, "steps": range(1, len(returns) + 1)}
+            runs[record["case"]].append(run)
+    return {
+        f"{case}, {len(found)} seeds": found for case, found in runs.items() if found
+    }
+
+
+def _plot(runs, path):
+    import matplotlib as mpl
+
+    from nengo_epes.files import write_atomically
+    from nengo_epes.plots import learning_curves
+
+    # a file is drawn, not a window, also where there is no screen
+    with mpl.rc_context({"backend": "agg"}):
+        figure = learning_curves(runs, over="episodes").figure
+        write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))

@@ -60,3 +60,7 @@ __all__ = [
     "score",
     "weight_change",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -240,6 +240,12 @@ class Decision(NamedTuple):
         mu and sigma.
     log_density : ndarray (..., A)
         Of what was scored: the sample, or the action if `clip_before_score` is set.
+
+    Examples
+    --------
+    >>> decision = decide(GaussianPolicySpec(1), decoded=[1.0, 0.0], noise=[0.5])
+    >>> print(decision.action, decision.standard_deviation)
+    [1.5] [1.]
     """
 
     score: FloatArray

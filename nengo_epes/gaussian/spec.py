@@ -92,6 +92,13 @@ def check_n_actions(n_actions: int) -> None:
     ------
     ValueError
         If it is no whole number from 1 up.
+
+    Examples
+    --------
+    >>> check_n_actions(0)
+    Traceback (most recent call last):
+    ...
+    ValueError: n_actions is 0: give a whole number from 1 up
     """
     try:
         valid = operator.index(n_actions) >= 1 and not isinstance(n_actions, bool)

@@ -33,3 +33,7 @@ __all__ = [
     "make_finite_check",
     "sliced_encoders",
 ]
+
+
+def __dir__():
+    return __all__

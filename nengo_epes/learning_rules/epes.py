@@ -277,6 +277,20 @@ def build_epes(model, epes, rule):
     -----
     Sets ``model.params[rule]``, which is ``sim.data[conn.learning_rule]``, to a
     `BuiltEPES`.
+
+    Examples
+    --------
+    The builder of a model calls it, for each rule that it meets:
+
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Node(size_in=1)
+    ...     conn = nengo.Connection(pre, post, learning_rule_type=EPES())
+    ...     signals = nengo.Connection(nengo.Node([0, 1]), conn.learning_rule)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> model.sig[conn.learning_rule]["eligibility_trace"].shape
+    (1, 20)
     """
     conn = rule.connection
     if epes.weight_decay * model.dt > 1.0:

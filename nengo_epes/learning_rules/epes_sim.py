@@ -32,6 +32,22 @@ class EPESSim(Operator):
     3. reads ``[activities, port, eligibility, contribution, time]``, and the weights
        where the form does
     4. updates the state of the form, and of the bounded step
+
+    Examples
+    --------
+    One stands in every model with an `EPES`, and says what it reads and changes:
+
+    >>> import nengo
+    >>> from nengo_epes import EPES
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Node(size_in=1)
+    ...     conn = nengo.Connection(pre, post, learning_rule_type=EPES())
+    ...     signals = nengo.Connection(nengo.Node([0, 1]), conn.learning_rule)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> (operator,) = (op for op in model.operators if isinstance(op, EPESSim))
+    >>> [signal.shape for signal in operator.reads[:2]]
+    [(20,), (2,)]
     """
 
     def __init__(self, reads, form, rule_type, tag=None):

@@ -240,6 +240,24 @@ def build_gaussian_reinforce(model, rule_type, rule):
     Notes
     -----
     Does not modify ``model.params``, so that rule types can be shared.
+
+    Examples
+    --------
+    The builder of a model calls it, for each rule that it meets:
+
+    >>> import nengo
+    >>> rule = GaussianREINFORCE(n_actions=1)
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Node(size_in=2)
+    ...     conn = nengo.Connection(
+    ...         pre, post, function=lambda x: [0, 0], learning_rule_type=rule
+    ...     )
+    ...     constant = nengo.Node([0] * conn.learning_rule.size_in)
+    ...     signals = nengo.Connection(constant, conn.learning_rule, synapse=None)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> model.sig[conn.learning_rule]["activities"].shape
+    (20,)
     """
     conn = rule.connection
     shape = learned_shape(model, conn)

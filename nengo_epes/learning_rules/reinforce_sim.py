@@ -40,6 +40,29 @@ class GaussianREINFORCESim(Operator):
     2. incs ``[]``
     3. reads ``[activities, port, weights, time]``
     4. updates the state
+
+    Examples
+    --------
+    One stands in every model with a `GaussianREINFORCE`, and says what it reads and
+    changes:
+
+    >>> import nengo
+    >>> from nengo_epes import GaussianREINFORCE
+    >>> rule = GaussianREINFORCE(n_actions=1)
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Node(size_in=2)
+    ...     conn = nengo.Connection(
+    ...         pre, post, function=lambda x: [0, 0], learning_rule_type=rule
+    ...     )
+    ...     constant = nengo.Node([0] * conn.learning_rule.size_in)
+    ...     signals = nengo.Connection(constant, conn.learning_rule, synapse=None)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> (operator,) = (
+    ...     op for op in model.operators if isinstance(op, GaussianREINFORCESim)
+    ... )
+    >>> operator.reads[2].shape
+    (2, 20)
     """
 
     def __init__(self, reads, state, formed, rule_type, tag=None):

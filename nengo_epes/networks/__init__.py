@@ -26,3 +26,7 @@ __all__ = [
     "place_cells",
     "random_features",
 ]
+
+
+def __dir__():
+    return __all__

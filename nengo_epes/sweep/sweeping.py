@@ -63,12 +63,16 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
 
     Examples
     --------
+    In threads of this process, for once; leave out ``client`` to use all cores:
+
     >>> from tempfile import TemporaryDirectory
+    >>> from distributed import Client
     >>> from nengo_epes.sweep import grid
     >>> from nengo_epes.trials import delayed_error
-    >>> with TemporaryDirectory() as folder:
-    ...     cases = grid(delay=[50, 100], seconds=[0.5])
-    ...     table = sweep(delayed_error.trial, cases, range(2), folder)
+    >>> cases = grid(delay=[50, 100], seconds=[0.5])
+    >>> threads = Client(processes=False, dashboard_address="127.0.0.1:0")
+    >>> with TemporaryDirectory() as folder, threads as client:
+    ...     table = sweep(delayed_error.trial, cases, range(2), folder, client=client)
     >>> table[["delay", "seed"]].values.tolist(), bool(table["error"].isna().all())
     ([[50, 0], [50, 1], [100, 0], [100, 1]], True)
     """

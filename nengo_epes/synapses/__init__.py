@@ -12,3 +12,7 @@ from nengo_epes.synapses.delays import Delay, TappedDelay, z
 from nengo_epes.synapses.lti import LTI, from_lti
 
 __all__ = ["LTI", "Delay", "TappedDelay", "from_lti", "z"]
+
+
+def __dir__():
+    return __all__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.signal
 from nengo.builder import Builder
 from nengo.exceptions import ValidationError
 from nengo.params import NumberParam
@@ -198,6 +197,9 @@ def _polynomials(system):
 
 
 def _state_space_polynomials(system):
+    # here, because it takes longer to import than all the rest together
+    from scipy.signal import ss2tf
+
     A, B, C, D = (
         np.atleast_2d(np.asarray(getattr(system, name), dtype=float)) for name in "ABCD"
     )
@@ -208,9 +210,9 @@ def _state_space_polynomials(system):
     zero = np.zeros((1, 1))
     # The numerator is the difference of two polynomials, computed best where it is of
     # the denominator's size
-    strict, den = scipy.signal.ss2tf(A, B, C, zero)
+    strict, den = ss2tf(A, B, C, zero)
     gain = np.abs(strict).max() / np.abs(den).max() or 1.0
-    strict, _ = scipy.signal.ss2tf(A, B, C / gain, zero)
+    strict, _ = ss2tf(A, B, C / gain, zero)
     # Rounding is left where coefficients should vanish, and would be taken for a
     # passthrough, or for more zeros than there are
     strict[0, np.abs(strict[0]) <= 1e-12 * np.abs(den)] = 0.0

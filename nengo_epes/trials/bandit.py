@@ -13,6 +13,12 @@ import numpy as np
 from nengo_epes.learning_rules import GaussianREINFORCE
 from nengo_epes.networks import Baseline, GaussianPolicy
 
+# the cases that a study compares, see `nengo_epes.sweep`
+STUDY = {
+    "one best action": {"contextual": False},
+    "with contexts": {"contextual": True},
+}
+
 
 def build(
     seed=0,
@@ -123,3 +129,47 @@ def run(seed=0, n_decisions=3000, progress_bar=False, period=0.03, **options):
     with nengo.Simulator(network, progress_bar=progress_bar) as simulator:
         simulator.run_steps(n_decisions * round(period / simulator.dt))
         return {name: simulator.data[probe][:, 0] for name, probe in probes.items()}
+
+
+def summary(result):
+    """Reduce a run to the numbers that are reported.
+
+    Parameters
+    ----------
+    result : dict
+        From `run`.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    return {
+        "mean, last 100": float(result["mean"][-100:].mean()),
+        "largest standard deviation, last 100": float(
+            result["standard_deviation"][-100:].max()
+        ),
+        "reward, last 300": float(result["reward"][-300:].mean()),
+    }
+
+
+def trial(seed, **options):
+    """Let the agent decide and learn, and return what `nengo_epes.sweep` collects.
+
+    Parameters
+    ----------
+    seed : int
+        See `build`.
+    **options
+        For `run`.
+
+    Returns
+    -------
+    dict of str to float
+        See `summary`.
+
+    Examples
+    --------
+    >>> list(trial(seed=0, n_decisions=2))
+    ['mean, last 100', 'largest standard deviation, last 100', 'reward, last 300']
+    """
+    return summary(run(seed, **options))

@@ -24,12 +24,24 @@ CRITERION, WINDOW = 475.0, 50
 # m, m/s, rad, rad/s: beyond the first and third an episode ends
 RANGES = (2.4, 3.0, 0.21, 3.0)
 
+# options of `build` by kind of neurons; Alpha smooths spikes more than a Lowpass that
+# forgets the last state as quickly
+NEURONS = {
+    "relu": {},
+    "lif": {
+        "neuron_type": nengo.LIF(),
+        "steps_per_action": 15,
+        "pre_synapse": nengo.Alpha(0.005),
+    },
+}
+
 
 def build(
     seed=0,
     lambda_=0.9,
     eta_critic=0.4,
     eta_actor=0.02,
+    intentional=True,
     n_neurons=1000,
     neuron_type=None,
     steps_per_action=2,
@@ -46,15 +58,17 @@ def build(
     lambda_ : float
         Of the traces.
     eta_critic, eta_actor : float
-        Of `Intentional`.
+        Of `Intentional`, or the textbook's step sizes, for activities in hertz.
+    intentional : bool
+        Which of them.
     n_neurons : int
         Neurons that represent the observation.
     neuron_type : nengo.neurons.NeuronType, optional
-        None for `nengo.RectifiedLinear`.
+        None for `nengo.RectifiedLinear`. For spiking ones see ``NEURONS["lif"]``.
     steps_per_action : int
         Simulator steps a step of the environment.
-    pre_synapse : float or None
-        Seconds, by which spikes are filtered.
+    pre_synapse : Synapse or float or None
+        By which spikes are filtered.
     environment : str or callable
         See `nengo_epes.environments.Environment`.
     evaluate : bool
@@ -67,6 +81,12 @@ def build(
     world : nengo.Node
         With the `Environment` as its output.
     agent : ActorCritic
+
+    Examples
+    --------
+    >>> network, world, agent = build(n_neurons=50)
+    >>> world.output.steps_per_action, agent.action.size_out
+    (2, 2)
     """
     env = Environment(
         environment,
@@ -76,6 +96,10 @@ def build(
         observation_range=RANGES,
         seed=seed,
     )
+    critic_step, actor_step = eta_critic, eta_actor
+    if intentional:
+        critic_step = Intentional(eta_critic)
+        actor_step = Intentional(eta_actor, normalize=True)
     with nengo.Network(seed=seed, label="cart-pole") as network:
         world = nengo.Node(env, label="cart and pole")
         state = random_features(n_neurons, 4, neuron_type)
@@ -85,8 +109,8 @@ def build(
             policy,
             discount=0.99,
             lambda_=lambda_,
-            critic_step=Intentional(eta_critic),
-            actor_step=Intentional(eta_actor, normalize=True),
+            critic_step=critic_step,
+            actor_step=actor_step,
             entropy_bonus=0.01,
             pre_synapse=pre_synapse,
         )
@@ -95,8 +119,8 @@ def build(
     return network, world, agent
 
 
-def trial(seed, n_steps=150_000, **options):
-    """Let an agent learn until it has learned, and for 50 episodes more.
+def trial(seed, n_steps=150_000, n_after=WINDOW, **options):
+    """Let an agent learn until it has learned, and for some episodes more.
 
     Parameters
     ----------
@@ -104,6 +128,8 @@ def trial(seed, n_steps=150_000, **options):
         See `build`.
     n_steps : int
         Steps of the environment after which it has failed.
+    n_after : int
+        How many episodes more.
     **options
         For `build`.
 
@@ -113,19 +139,26 @@ def trial(seed, n_steps=150_000, **options):
         ``episodes`` and ``steps`` after which the mean return of 50 episodes was at
         least 475, or None; ``mean after``, of the episodes that followed, or None;
         ``mean of last 50``; and all ``returns``.
+
+    Examples
+    --------
+    >>> result = trial(seed=1000, n_steps=50, n_neurons=50)
+    >>> result["episodes"] is None, sum(result["returns"]) >= 50
+    (True, True)
     """
 
     def enough(returns):
         solved = solved_after(returns, CRITERION, WINDOW)
-        return solved is not None and len(returns) >= solved + WINDOW
+        return solved is not None and len(returns) >= solved + n_after
 
     result = train(build, seed, n_steps, enough, **options)
     returns = result["returns"]
     solved = solved_after(returns, CRITERION, WINDOW)
+    after = [] if solved is None else returns[solved:]
     return {
         "episodes": solved,
         "steps": None if solved is None else int(result["steps"][solved - 1]),
-        "mean after": None if solved is None else float(np.mean(returns[solved:])),
+        "mean after": float(np.mean(after)) if len(after) else None,
         "mean of last 50": float(np.mean(returns[-WINDOW:])),
         "returns": [int(x) for x in returns],
     }

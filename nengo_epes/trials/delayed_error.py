@@ -39,6 +39,11 @@ def rules(delay=1000, learning_rate=1e-5, dt=0.001):
     -------
     dict of str to LearningRuleType
         By the names in ``LINES``.
+
+    Examples
+    --------
+    >>> [*rules()]
+    ['PES', 'PES, delayed activities', 'EPES']
     """
     return {
         "PES": nengo.PES(learning_rate),
@@ -67,6 +72,12 @@ def build(seed=0, delay=1000, learning_rate=1e-5, dt=0.001):
         To be simulated with ``dt``.
     probes : dict of str to nengo.Probe
         The outputs, by the names in ``LINES``, and ``"target"``.
+
+    Examples
+    --------
+    >>> network, probes = build(delay=100)
+    >>> len(network.ensembles), [*probes]
+    (3, ['target', 'PES', 'PES, delayed activities', 'EPES'])
     """
     with nengo.Network(seed=seed) as network:
         stimulus = nengo.Node(np.cos, label="cos(t)")
@@ -202,6 +213,14 @@ def plot(result, axes=None):
     Returns
     -------
     pair of matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> left, right = plot(run(seconds=1.0, delay=100))
+    >>> left.get_title()
+    'error 0.1 s late'
     """
     import matplotlib.pyplot as plt
 

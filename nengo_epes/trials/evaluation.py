@@ -25,6 +25,12 @@ class FixedResets(gymnasium.Wrapper):
         The environment.
     first : int
         Seed of the first episode; the others follow.
+
+    Examples
+    --------
+    >>> first, second = (FixedResets(gymnasium.make("CartPole-v1")) for _ in range(2))
+    >>> bool((first.reset(seed=1)[0] == second.reset(seed=2)[0]).all())
+    True
     """
 
     def __init__(self, env, first=FIRST_RESET):
@@ -54,6 +60,12 @@ def make_fixed(environment, first=FIRST_RESET, **arguments):
     Returns
     -------
     FixedResets
+
+    Examples
+    --------
+    >>> world = make_fixed("Pendulum-v1", g=9.81)
+    >>> world.first, world.unwrapped.g
+    (1000000, 9.81)
     """
     return FixedResets(gymnasium.make(environment, **arguments), first)
 

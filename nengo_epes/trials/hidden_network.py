@@ -59,6 +59,11 @@ class Line(NamedTuple):
         The hidden layer's eligibility trace, a number being the time constant of a
         Lowpass in seconds; None for no memory. The readout always learns with a trace
         that fits the delay.
+
+    Examples
+    --------
+    >>> LINES["random feedback"]._replace(rate=0.5).rate
+    0.5
     """
 
     feedback: str | None = "random"
@@ -122,6 +127,12 @@ def build(
     ------
     ValidationError
         If there is no such task or line.
+
+    Examples
+    --------
+    >>> network, probes = build(n_hidden=20, seconds=0.4, test_seconds=0.4)
+    >>> probes["spikes"].size_in
+    20
     """
     line = _line(line)
     rng = np.random.RandomState(seed)

@@ -10,7 +10,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_epes.synapses import z
 
-# each a module of this package with ENVIRONMENT, N_STEPS and build()
+# each a module of this package with ENVIRONMENT, N_STEPS, NEURONS and build()
 PRESETS = {"CartPole-v1": "cartpole", "Pendulum-v1": "pendulum"}
 
 
@@ -25,8 +25,8 @@ def preset(environment):
     Returns
     -------
     module
-        With ``ENVIRONMENT``; ``N_STEPS``, how long to learn; and ``build``, see
-        `train`.
+        With ``ENVIRONMENT``; ``N_STEPS``, how long to learn; ``NEURONS``, see
+        `neurons_of`; and ``build``, see `train`.
 
     Raises
     ------
@@ -47,6 +47,43 @@ def preset(environment):
     return importlib.import_module(f"nengo_epes.trials.{PRESETS[environment]}")
 
 
+def neurons_of(module, neurons=None):
+    """Return the options for which kinds of neurons stand in a module.
+
+    Parameters
+    ----------
+    module : module
+        From `preset`; its ``NEURONS`` has options for its ``build`` by name.
+    neurons : str, optional
+        One of its keys; None for the first.
+
+    Returns
+    -------
+    name : str
+        The key.
+    options : dict
+        For ``build``.
+
+    Raises
+    ------
+    ValidationError
+        If the preset has no such neurons.
+
+    Examples
+    --------
+    >>> neurons_of(preset("CartPole-v1"))
+    ('relu', {})
+    """
+    name = next(iter(module.NEURONS)) if neurons is None else neurons
+    if name not in module.NEURONS:
+        raise ValidationError(
+            f"{module.ENVIRONMENT} has no settings for {neurons!r}, but for "
+            f"{', '.join(module.NEURONS)}",
+            attr="neurons",
+        )
+    return name, module.NEURONS[name]
+
+
 def connect(world, agent, evaluate=False):
     """Connect an agent to its environment; sight is left to the caller.
 
@@ -58,6 +95,18 @@ def connect(world, agent, evaluate=False):
         Who acts in it.
     evaluate : bool
         Whether the agent is greedy and does not learn.
+
+    Examples
+    --------
+    >>> from nengo_epes.environments import Environment
+    >>> from nengo_epes.networks import ActorCritic, SoftmaxPolicy, random_features
+    >>> env = Environment("CartPole-v1", steps_per_action=2)
+    >>> with nengo.Network():
+    ...     world, state = nengo.Node(env), random_features(50, 4)
+    ...     agent = ActorCritic(
+    ...         state, SoftmaxPolicy(2, trigger=True), discount=0.99, lambda_=0.9
+    ...     )
+    ...     connect(world, agent)
     """
     env = world.output
     for name in ("reward", "discount", "learn", "decide", "reset"):
@@ -85,6 +134,15 @@ def run_episode(simulator, world):
         Sum of its rewards.
     length : int
         Its steps.
+
+    Examples
+    --------
+    >>> from nengo_epes.trials import cartpole
+    >>> network, world, agent = cartpole.build(n_neurons=50)
+    >>> with nengo.Simulator(network, progress_bar=False) as simulator:
+    ...     episode_return, length = run_episode(simulator, world)
+    >>> episode_return == length
+    True
     """
     env = world.output
     now = simulator.signals[simulator.model.sig[world]["out"]]
@@ -109,6 +167,15 @@ def learned_weights(simulator, agent):
     -------
     dict of str to array
         The weights of ``critic`` and ``actor``, shape (outputs, neurons).
+
+    Examples
+    --------
+    >>> from nengo_epes.trials import cartpole
+    >>> network, world, agent = cartpole.build(n_neurons=50)
+    >>> with nengo.Simulator(network, progress_bar=False) as simulator:
+    ...     weights = learned_weights(simulator, agent)
+    >>> {name: values.shape for name, values in weights.items()}
+    {'critic': (1, 50), 'actor': (2, 50)}
     """
     return {
         name: simulator.signals[simulator.model.sig[part.learned]["weights"]].copy()

@@ -1,0 +1,267 @@
+"""Training that is kept in a folder, and goes on after whatever has ended it.
+
+====================== =============================================================
+``run.json``           settings, versions, and the returns until the last checkpoint
+``run.checkpoint``     see `nengo_epes.checkpoints`
+``learning-curve.png`` the mean return of the last episodes, over steps
+``weights.npz``        what was learned when training ended; see `learned_weights` in
+                       `nengo_epes.trials.training`
+``evaluation.json``    what the weights earn
+====================== =============================================================
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gymnasium
+import nengo
+import numpy as np
+
+from nengo_epes import checkpoints
+from nengo_epes.files import write_atomically
+from nengo_epes.sweep.running import versions
+from nengo_epes.trials import training
+
+RECORD, CHECKPOINT, CURVE = "run.json", "run.checkpoint", "learning-curve.png"
+WEIGHTS, EVALUATION = "weights.npz", "evaluation.json"
+# over so many episodes the mean return is taken
+WINDOW = 50
+
+
+def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
+    """Make the folder of a run that has not begun yet.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it is not there.
+    environment : str
+        See `nengo_epes.trials.training.preset`.
+    seed : int
+        Of the network, the environment and the actions.
+    neurons : str, optional
+        See `nengo_epes.trials.training.neurons_of`.
+    steps, episodes : int, optional
+        After which it ends, with an episode. By default after the steps of the preset.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a run in the folder.
+    ValidationError
+        If there is no such preset, or none for these neurons.
+
+    Examples
+    --------
+    See `go_on`.
+    """
+    preset = training.preset(environment)
+    if steps is None and episodes is None:
+        steps = preset.N_STEPS
+    settings = {
+        "environment": environment,
+        "seed": seed,
+        "neurons": training.neurons_of(preset, neurons)[0],
+        "steps": steps,
+        "episodes": episodes,
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (RECORD, CHECKPOINT, CURVE, WEIGHTS, EVALUATION):
+        if (folder / name).exists():
+            raise FileExistsError(
+                f"{folder} holds a run already, {name}; go on with it by --resume, or "
+                "name another folder"
+            )
+    _write_record(folder, settings, [], [])
+
+
+def settings_of(folder):
+    """Return the settings with which a run was begun.
+
+    Parameters
+    ----------
+    folder : path
+        From `begin`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    FileNotFoundError
+        If no run was begun there.
+    """
+    path = Path(folder) / RECORD
+    if not path.exists():
+        raise FileNotFoundError(f"there is no run in {folder}: no {RECORD}")
+    return json.loads(path.read_text())["settings"]
+
+
+def go_on(folder, every=5000, report=None, stopped=None, **limits):
+    """Let the agent of a run learn, from its last checkpoint on.
+
+    Parameters
+    ----------
+    folder : path
+        From `begin`.
+    every : int
+        Steps of the environment after which a checkpoint is written, when the episode
+        is over.
+    report : callable, optional
+        ``report(returns, steps)`` is called after every checkpoint.
+    stopped : callable, optional
+        ``stopped()`` is asked after every episode whether it was the last.
+    **limits
+        ``steps`` or ``episodes``, as in `begin`, instead of those with which it was
+        begun.
+
+    Returns
+    -------
+    bool
+        Whether the run is complete.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint does not fit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     begin(folder, "CartPole-v1", episodes=2)
+    ...     complete = go_on(folder)
+    ...     weights, episodes = weights_of(folder)
+    >>> complete, episodes, weights["actor"].shape
+    (True, 2, (2, 1000))
+    """
+    folder = Path(folder)
+    settings = settings_of(folder)
+    if any(limit is not None for limit in limits.values()):
+        settings |= {"steps": None, "episodes": None, **limits}
+    preset = training.preset(settings["environment"])
+    options = training.neurons_of(preset, settings["neurons"])[1]
+    network, world, agent = preset.build(settings["seed"], **options)
+    # unoptimized, so that another process goes on bit for bit
+    with nengo.Simulator(network, progress_bar=False, optimize=False) as simulator:
+        returns, steps = [], []
+        if (folder / CHECKPOINT).exists():
+            returns, steps = checkpoints.load(simulator, folder / CHECKPOINT)
+
+        def keep():
+            checkpoints.save(simulator, folder / CHECKPOINT, note=[returns, steps])
+            _write_record(folder, settings, returns, steps)
+            if report:
+                report(returns, steps)
+
+        last = _done(steps)
+        while True:
+            ends = _is_complete(settings, steps) or (stopped and stopped())
+            if ends or _done(steps) - last >= every:
+                last = _done(steps)
+                keep()
+            if ends:
+                break
+            episode_return, length = training.run_episode(simulator, world)
+            returns.append(episode_return)
+            steps.append(_done(steps) + length)
+        # only now: to look at weights may round them differently
+        weights = training.learned_weights(simulator, agent)
+    _write_weights(folder / WEIGHTS, weights, len(returns))
+    if returns:
+        _draw(folder / CURVE, settings, returns, steps)
+    return _is_complete(settings, steps)
+
+
+def weights_of(folder):
+    """Return what was learned in a run whose training has ended.
+
+    Parameters
+    ----------
+    folder : path
+        From `begin`.
+
+    Returns
+    -------
+    weights : dict of str to array
+        See `nengo_epes.trials.training.learned_weights`.
+    episodes : int
+        After how many.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no weights in the folder.
+    """
+    path = Path(folder) / WEIGHTS
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no {path}: training has not ended; go on with it by "
+            "nengo-epes train ... --resume"
+        )
+    with np.load(path) as file:
+        weights = dict(file)
+    return weights, weights.pop("episodes").item()
+
+
+def write_json(path, data):
+    """Write data beside the versions by which they came about.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    data : dict
+        What JSON can hold.
+    """
+    found = {**versions(), "gymnasium": gymnasium.__version__}
+    text = json.dumps({**data, "versions": found}) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def _done(steps):
+    return steps[-1] if steps else 0
+
+
+def _is_complete(settings, steps):
+    limit = settings["steps"], settings["episodes"]
+    done = _done(steps), len(steps)
+    return any(b is not None and a >= b for a, b in zip(done, limit, strict=True))
+
+
+def _write_record(folder, settings, returns, steps):
+    record = {
+        "settings": settings,
+        "command": _command(settings),
+        "complete": _is_complete(settings, steps),
+        "returns": returns,
+        "steps": steps,
+    }
+    write_json(folder / RECORD, record)
+
+
+def _command(settings):
+    """Return what is to be typed to have the same run again."""
+    named = ("seed", "neurons", "steps", "episodes")
+    given = [f"--{n} {settings[n]}" for n in named if settings[n] is not None]
+    return " ".join(["nengo-epes train", settings["environment"], *given])
+
+
+def _write_weights(path, weights, episodes):
+    write_atomically(path, lambda file: np.savez(file, **weights, episodes=episodes))
+
+
+def _draw(path, settings, returns, steps):
+    from matplotlib.figure import Figure
+
+    from nengo_epes import plots
+
+    label = f"{settings['environment']}, {settings['neurons']}, seed {settings['seed']}"
+    figure = Figure(layout="constrained")
+    run = {"returns": returns, "steps": steps}
+    plots.learning_curves({label: [run]}, WINDOW, ax=figure.subplots())
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
