@@ -9,6 +9,7 @@ import pytest
 from nengo.exceptions import ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
+from textbook import Normalised
 
 from nengo_epes import gaussian, softmax, z
 from nengo_epes.environments import Environment
@@ -67,29 +68,6 @@ def build(name, every, policy, state, limit, **options):
     return net, population, world, agent, probes
 
 
-class Normalised:
-    """`Intentional` once a transition, from its formula: sigma, sums, limits."""
-
-    def __init__(self, eta, normalize=False):
-        self.eta, self.normalize = eta, normalize
-        self.sizes, self.squares, self.limited = [], [], []
-
-    def __call__(self, delta, trace, size):
-        def mean(values, keep):
-            weights = keep ** np.arange(len(values))[::-1]
-            return weights @ values / weights.sum()
-
-        self.sizes.append(size)
-        self.squares.append(delta**2)
-        limit = 20 * np.sqrt(mean(self.squares, 0.9998))
-        delta = np.clip(delta, -limit, limit)
-        self.limited.append(abs(delta))
-        if self.normalize:
-            delta = delta / mean(self.limited, 0.9998)
-        norm = np.sqrt(mean(self.sizes, GAMMA * LAMBDA) * (trace**2).sum())
-        return self.eta * delta * trace / norm
-
-
 def in_numpy(n_transitions, features, noise, bonus, etas, late, limit):
     """An actor-critic with traces on CartPole, softmax over two actions.
 
@@ -103,7 +81,8 @@ def in_numpy(n_transitions, features, noise, bonus, etas, late, limit):
     x = see(env.reset(seed=SEED)[0])
     v, w = np.zeros(N_NEURONS), np.zeros((2, N_NEURONS))
     zv, zw = np.zeros(N_NEURONS), np.zeros((2, N_NEURONS))
-    critic, actor = Normalised(etas[0]), Normalised(etas[1], normalize=True)
+    critic = Normalised(etas[0], GAMMA * LAMBDA)
+    actor = Normalised(etas[1], GAMMA * LAMBDA, normalize=True)
     course = {"critic": [], "actor": [], "ends": []}
     decisions, w_before = iter(noise), w
     for _ in range(n_transitions):
