@@ -12,7 +12,7 @@ Environments
     environments.Environment : Gymnasium's, as a process (not imported by itself)
     rendering.view : a Node that shows one in Nengo GUI (not imported by itself)
 Nengo GUI
-    watching.watch : a Node that shows what a learning rule knows (not imported by itself)
+    watching.watch : a Node that shows a trace or weights (not imported by itself)
     gui : models, opened by ``nengo-epes gui`` (not imported by itself)
 Long simulations
     checkpoints : a simulation in a file, to go on from (not imported by itself)
