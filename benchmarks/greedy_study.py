@@ -1,4 +1,4 @@
-"""What `mountain_car.py` and `acrobot.py` share: agents over seeds, table and figure.
+"""What `pendulum.py`, `mountain_car.py` and `acrobot.py` share: seeds, table, figure.
 
 Every seed learns with and without traces, and is then measured without noise on 100
 fixed beginnings. What is done stands in ``study-NAME/``, where a run that was broken
@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import gymnasium
-import matplotlib as mpl
 import nengo
 import numpy as np
+from matplotlib.figure import Figure
 
 from nengo_epes.files import write_atomically
 from nengo_epes.plots import learning_curves
@@ -69,11 +69,8 @@ def save(preset, name, cases, bounds):
     print(json.dumps(table["cases"], indent=1))
 
 
-def plot(preset, cases, bounds):
+def plot(preset, cases, bounds, axes):
     """Draw the returns of training over steps, and the greedy means of all seeds."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     curves = {
         case: [{**run, "steps": np.cumsum(run["lengths"])} for run in runs]
         for case, runs in cases.items()
@@ -87,10 +84,9 @@ def plot(preset, cases, bounds):
     axes[1].set(xlabel="seed", ylabel="mean greedy return, 100 fixed beginnings")
     axes[1].set_xticks(list(SEEDS))
     axes[1].legend(fontsize="small")
-    return figure
 
 
-def main(preset, bounds):
+def main(preset, bounds, draw_more=None):
     """Run what is not done yet, and write table and figure.
 
     Parameters
@@ -99,8 +95,9 @@ def main(preset, bounds):
         Of `nengo_epes.trials`, with a ``trial`` as `train_and_evaluate` has it.
     bounds : sequence of float
         Greedy means, of which it is told how many seeds have reached them.
+    draw_more : callable, optional
+        Gets the (2, 2) array of axes, of which the first row is drawn.
     """
-    mpl.use("agg")
     name = preset.__name__.rpartition(".")[2]
     folder = Path(f"study-{name}")
     chosen = {case: preset.STUDY[case] for case in sys.argv[1:] or preset.STUDY}
@@ -112,7 +109,12 @@ def main(preset, bounds):
         cases[record["case"]].append({"seed": record["seed"], **record["result"]})
     cases = {case: runs for case, runs in cases.items() if runs}
     save(preset, name, cases, bounds)
-    figure = plot(preset, cases, bounds)
+    rows = 1 if draw_more is None else 2
+    figure = Figure(figsize=(11, 4 * rows), layout="constrained")
+    axes = figure.subplots(rows, 2, squeeze=False)
+    plot(preset, cases, bounds, axes[0])
+    if draw_more is not None:
+        draw_more(axes)
     write_atomically(
         RESULTS / f"{name}.png", lambda path: figure.savefig(path, dpi=120)
     )

@@ -14,6 +14,9 @@ Environments (imported by their own names)
 Long runs and many (imported by their own names)
     checkpoints.save, checkpoints.load : a simulation that goes on later
     sweep.sweep : trials over parameters and seeds, on one machine or many
+Nengo GUI (imported by their own names)
+    watching.watch : a Node that shows a trace, a TD error or weights
+    gui : models that learn while one watches, opened by ``nengo-epes gui``
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
@@ -43,7 +46,7 @@ from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
 # there once they have been imported by name
-_BY_NAME = ("checkpoints", "environments", "rendering", "sweep")
+_BY_NAME = ("checkpoints", "environments", "gui", "rendering", "sweep", "watching")
 
 __all__ = [
     "EPES",

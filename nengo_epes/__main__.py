@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo, evaluate, study, train
+from nengo_epes.commands import demo, evaluate, gui, study, train
 from nengo_epes.version import __version__
 
-COMMANDS = (demo, train, evaluate, study)
+COMMANDS = (demo, train, evaluate, study, gui)
 
 
 def main(arguments=None):

@@ -33,6 +33,8 @@ MODULES = (
     "nengo_epes.environments",
     "nengo_epes.rendering",
     "nengo_epes.checkpoints",
+    "nengo_epes.watching",
+    "nengo_epes.gui",
     "nengo_epes.sweep",
 )
 FENCE = re.compile(

@@ -27,7 +27,7 @@ HEAVY = {
     "scipy.stats",
     "selenium",
 }
-BY_NAME = ("checkpoints", "environments", "rendering", "sweep")
+BY_NAME = ("checkpoints", "environments", "gui", "rendering", "sweep", "watching")
 MODULES = [
     *BY_NAME,
     "learning_rules",
@@ -129,7 +129,7 @@ except ImportError as error:
     assert f"'nengo-epes[{extra}]'" in run(script)
 
 
-@pytest.mark.parametrize("command", ["", "demo", "train", "evaluate", "study"])
+@pytest.mark.parametrize("command", ["", "demo", "train", "evaluate", "study", "gui"])
 def test_help_of_commands(command):
     """Every command has help, and none of it needs a heavy import."""
     script = f"""

@@ -132,14 +132,16 @@ def watch(signals, owner, refreshers, formed):
 
 
 def reads_every_step(model, obj, names):
-    """Whether a probe of a network makes an operator that reads in every step.
+    """Whether something in a network makes an operator that reads in every step.
+
+    Probes do that filter, and Nodes that watch (see `nengo_epes.watching`).
 
     Parameters
     ----------
     model : nengo.builder.Model
         The model that is being built.
     obj : Connection or LearningRule
-        What may be probed.
+        What may be probed or watched.
     names : tuple of str
         What of it.
 
@@ -151,11 +153,12 @@ def reads_every_step(model, obj, names):
     """
     if model.toplevel is None:
         return True
-    return any(not _is_plain(probe) for probe in _probes(model, obj, names))
+    probes = _probes(model, obj, names)
+    return _is_watched(model, obj, names) or not all(map(_is_plain, probes))
 
 
 def is_probed(model, obj, names):
-    """Whether there is a probe of something at all.
+    """Whether something is probed or watched at all.
 
     Parameters
     ----------
@@ -167,7 +170,11 @@ def is_probed(model, obj, names):
     bool
         True also for a model that was built by hand.
     """
-    return model.toplevel is None or any(_probes(model, obj, names))
+    return (
+        model.toplevel is None
+        or _is_watched(model, obj, names)
+        or any(_probes(model, obj, names))
+    )
 
 
 def _probes(model, obj, names):
@@ -176,6 +183,12 @@ def _probes(model, obj, names):
         for probe in model.toplevel.all_probes
         if probe.obj == obj and probe.attr in names
     )
+
+
+def _is_watched(model, obj, names):
+    outputs = (node.output for node in model.toplevel.all_nodes)
+    watched = (getattr(output, "watched", None) for output in outputs)
+    return any(pair in [(obj, name) for name in names] for pair in watched)
 
 
 def _is_plain(probe):

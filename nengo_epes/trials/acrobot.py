@@ -95,6 +95,12 @@ def build(
     world : nengo.Node
         With the `Environment` as its output.
     agent : ActorCritic
+
+    Examples
+    --------
+    >>> network, world, agent = build(n_angles=3, n_velocities=3)
+    >>> agent.critic.learned.size_in, agent.action.size_out
+    (81, 3)
     """
     env = Environment(
         environment,
@@ -142,5 +148,11 @@ def trial(seed, n_steps=N_STEPS, n_episodes=100, **options):
     dict
         See `nengo_epes.trials.evaluation.train_and_evaluate`; learned means that the
         mean return of 100 episodes was at least -100.
+
+    Examples
+    --------
+    >>> result = trial(1000, 500, n_episodes=1, n_angles=3, n_velocities=3)
+    >>> sum(result["lengths"]) >= 500, result["episodes"] is None
+    (True, True)
     """
     return train_and_evaluate(preset(ENVIRONMENT), seed, n_steps, n_episodes, **options)

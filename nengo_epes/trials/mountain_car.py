@@ -65,6 +65,12 @@ def build(
     world : nengo.Node
         With the `Environment` as its output.
     agent : ActorCritic
+
+    Examples
+    --------
+    >>> network, world, agent = build(n_cells=5)
+    >>> agent.critic.learned.size_in, agent.action.size_out
+    (25, 1)
     """
     env = Environment(
         environment,
@@ -111,5 +117,11 @@ def trial(seed, n_steps=N_STEPS, n_episodes=100, **options):
     dict
         See `nengo_epes.trials.evaluation.train_and_evaluate`; learned means that the
         mean return of 20 episodes was at least 90.
+
+    Examples
+    --------
+    >>> result = trial(1000, 999, n_episodes=1, n_cells=5)
+    >>> sum(result["lengths"]) >= 999, result["episodes"] is None
+    (True, True)
     """
     return train_and_evaluate(preset(ENVIRONMENT), seed, n_steps, n_episodes, **options)

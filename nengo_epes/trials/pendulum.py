@@ -14,8 +14,8 @@ import numpy as np
 from nengo_epes.environments import Environment
 from nengo_epes.networks import ActorCritic, GaussianPolicy, grid, place_cells
 from nengo_epes.steps import Intentional
-from nengo_epes.trials.evaluation import evaluate as evaluate_preset
-from nengo_epes.trials.training import connect, preset, solved_after, train
+from nengo_epes.trials.evaluation import train_and_evaluate
+from nengo_epes.trials.training import connect, preset
 
 ENVIRONMENT = "Pendulum-v1"
 N_STEPS = 60_000
@@ -97,6 +97,12 @@ def build(
     world : nengo.Node
         With the `Environment` as its output.
     agent : ActorCritic
+
+    Examples
+    --------
+    >>> network, world, agent = build(n_angles=6, n_velocities=5)
+    >>> agent.critic.learned.size_in, agent.action.size_out
+    (30, 1)
     """
     env = Environment(
         environment,
@@ -145,20 +151,13 @@ def trial(seed, n_steps=N_STEPS, n_episodes=100, **options):
     Returns
     -------
     dict
-        ``greedy mean``, the mean return of the greedy episodes; ``mean of last 20``
-        episodes, with noise; ``episodes`` and ``steps`` after which the mean return
-        of 20 episodes was at least -300, or None; and all ``returns``.
+        See `nengo_epes.trials.evaluation.train_and_evaluate`; learned means that the
+        mean return of 20 episodes was at least -300.
+
+    Examples
+    --------
+    >>> result = trial(1000, 200, n_episodes=1, n_angles=6, n_velocities=5)
+    >>> result["lengths"], result["episodes"] is None
+    ([200], True)
     """
-    result = train(build, seed, n_steps, **options)
-    greedy = evaluate_preset(
-        preset(ENVIRONMENT), result["weights"], seed, n_episodes, **options
-    )
-    returns = result["returns"]
-    solved = solved_after(returns, CRITERION, WINDOW)
-    return {
-        "greedy mean": float(greedy.mean()),
-        "mean of last 20": float(np.mean(returns[-WINDOW:])),
-        "episodes": solved,
-        "steps": None if solved is None else int(result["steps"][solved - 1]),
-        "returns": [round(x, 1) for x in returns.tolist()],
-    }
+    return train_and_evaluate(preset(ENVIRONMENT), seed, n_steps, n_episodes, **options)

@@ -1,0 +1,175 @@
+"""The models in Nengo GUI, in a browser: they run, and can be edited.
+
+``GUI_SCREENSHOTS=docs/_static pytest -m browser`` makes the pictures of the pages, too.
+"""
+
+import operator
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nengo_epes.gui import MODELS, model_files
+
+PROGRAMS = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not all(PROGRAMS.values()),
+        reason=f"needs chromium and chromedriver: {PROGRAMS}",
+    ),
+]
+
+COMMAND = [sys.executable, "-u", "-m", "nengo_epes", "gui"]
+# in seconds: how long the page may take to do what it has been told to
+PATIENCE = 60
+SIZE = 1400, 900
+# of simulated time, after which the page is worth a picture
+SHOWN_AT = {"delayed_error": 24, "bandit": 6, "cartpole": 14, "pendulum": 36}
+SCREENSHOTS = os.environ.get("GUI_SCREENSHOTS")
+
+
+def wait_until(condition):
+    """Return the first true value of a condition."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"{condition} did not come true in {PATIENCE} s")
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """A browser without a window."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = PROGRAMS["chromium"]
+    # no sandbox: it cannot be had by root
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage"):
+        options.add_argument(f"--{argument}")
+    options.add_argument("--hide-scrollbars")  # of the editor, in the pictures
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(PROGRAMS["chromedriver"])
+    driver = webdriver.Chrome(options, service)
+    inner = "return [window.innerWidth, window.innerHeight]"
+    driver.set_window_size(*SIZE)
+    border = [a - b for a, b in zip(SIZE, driver.execute_script(inner), strict=True)]
+    driver.set_window_size(*(a + b for a, b in zip(SIZE, border, strict=True)))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """A model in the browser."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def press(self, button):
+        self.driver.find_element("id", f"{button}_button").click()
+
+    def ask(self, script, *arguments):
+        return self.driver.execute_script(f"return {script}", *arguments)
+
+    @property
+    def time(self):
+        return self.ask("sim.time")
+
+    @property
+    def graphs(self):
+        return self.ask("document.querySelectorAll('.graph').length")
+
+    @property
+    def drawn(self):
+        """All curves of the plots, and the pictures."""
+        script = "Array.from(document.querySelectorAll('path.line, .htmlview'), "
+        return self.ask(script + "shape => shape.getAttribute('d') || shape.innerHTML)")
+
+    @property
+    def code(self):
+        return self.ask("Nengo.ace.editor.getValue()")
+
+    @property
+    def node_labels(self):
+        script = "Array.from(document.querySelectorAll('g.node text'), "
+        return self.ask(script + "text => text.textContent)")
+
+    def check(self):
+        """There is no error on the page, and none in the browser's console."""
+        assert self.ask("Nengo.ace.console_error.textContent") == ""
+        assert self.ask("document.querySelectorAll('.ace_error').length") == 0
+        log = self.driver.get_log("browser")
+        assert [entry for entry in log if entry["level"] == "SEVERE"] == []
+
+
+@pytest.fixture
+def server(request, tmp_path):
+    """Start the server of a model; return its address, and a function of its output."""
+    log = tmp_path / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*COMMAND, request.param, "--no-browser"],
+            cwd=tmp_path,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    address = re.compile(r"http://\S+\?token=\w+")
+    try:
+        found = wait_until(lambda: address.search(log.read_text()) or process.poll())
+        assert process.poll() is None, log.read_text()
+        yield request.param, found.group(), log.read_text
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+@pytest.mark.parametrize("server", MODELS, indirect=True)
+def test_model_in_a_browser(server, driver):
+    """A page plays, plots, draws, is reset, and goes on after an edit, with no error
+    on the page, in the console, or in the server's output."""
+    name, address, output = server
+    layout = model_files(name)[f"{name}.py.cfg"]
+    driver.get(address)
+    page = Page(driver)
+    shown = len(re.findall(r"components\.(Value|Slider|HTMLView)\(", layout))
+    wait_until(lambda: page.graphs == shown and page.code)
+    assert page.code == model_files(name)[f"{name}.py"]
+
+    page.press("pause")
+    wait_until(lambda: page.time > 0.1)
+    before = page.drawn
+    wait_until(lambda: all(map(operator.ne, before, page.drawn)))
+    page.check()
+    if SCREENSHOTS:
+        while page.time < SHOWN_AT[name]:
+            time.sleep(0.1)
+        page.ask("Nengo.ace.editor.scrollToLine(0)")
+        path = Path(SCREENSHOTS) / f"gui-{name.replace('_', '-')}.png"
+        assert driver.save_screenshot(str(path))
+
+    page.press("reset")
+    wait_until(lambda: page.time < 0.1)
+    page.press("pause")
+    wait_until(lambda: page.time > 0.1)
+    page.check()
+
+    # a rebuilt network has what was written
+    edit = "with model:\n    nengo.Node(1.0, label='one more')\n"
+    assert "one more" not in page.node_labels
+    page.ask("Nengo.ace.editor.setValue(arguments[0])", page.code + edit)
+    wait_until(lambda: "one more" in page.node_labels)
+    wait_until(lambda: page.ask("sim.paused"))
+    before = page.drawn
+    page.press("pause")
+    wait_until(lambda: all(map(operator.ne, before, page.drawn)))
+    page.check()
+    driver.get("about:blank")
+    assert "Traceback" not in output()

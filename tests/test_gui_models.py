@@ -1,0 +1,192 @@
+"""The models for Nengo GUI, and the command that opens them, without a browser."""
+
+import runpy
+import socket
+import subprocess
+import sys
+from importlib import resources
+
+import nengo
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from nengo_epes.__main__ import main
+from nengo_epes.gui import MODELS, model_files
+from nengo_epes.trials.training import learned_weights
+
+nengo_gui = pytest.importorskip("nengo_gui", reason="needs the extra gui")
+
+
+@pytest.fixture
+def files(tmp_path, request):
+    """A model and its layout, copied."""
+    for name, text in model_files(request.param).items():
+        (tmp_path / name).write_text(text)
+    return tmp_path / f"{request.param}.py", tmp_path / f"{request.param}.py.cfg"
+
+
+@pytest.mark.parametrize("files", MODELS, indirect=True)
+def test_model_runs(files):
+    """A model is short, records nothing, and runs in a plain simulator, also again."""
+    model, _ = files
+    assert len(model.read_text().splitlines()) < 60
+    network = runpy.run_path(str(model), run_name="builtins")["model"]
+    assert network.all_probes == []  # they would grow for as long as a page is open
+    for _ in range(2):
+        with nengo.Simulator(network) as sim:
+            sim.run_steps(60)
+            sim.reset()
+            sim.run_steps(5)
+
+
+@pytest.mark.parametrize("files", MODELS, indirect=True)
+def test_layout_fits(files):
+    """Every line of a layout runs, and each node at the top of a model has a place."""
+    model, layout = files
+    names = runpy.run_path(str(model), run_name="builtins")
+    config = nengo_gui.config.Config()
+    names |= {"nengo_gui": nengo_gui, "_viz_config": config}
+    for line in layout.read_text().splitlines():
+        exec(line, names)  # as Nengo GUI does, which ignores what fails
+    network = names["model"]
+    for obj in network.nodes + network.ensembles + network.networks:
+        assert config[obj].pos is not None, obj
+    watched = [x for x in names.values() if isinstance(x, nengo_gui.components.Value)]
+    assert watched
+
+
+def load(name):
+    """Return the names in a model."""
+    path = resources.files("nengo_epes.gui") / f"{name}.py"
+    return runpy.run_path(str(path), run_name="builtins")
+
+
+# where the angular velocity is seen, what 1 means in rad/s, and how much of a push the
+# equations of motion may lose within a step, in rad/s: that of the cart-pole bends it
+# by the square of the velocity, and single precision rounds
+MOTIONS = {"cartpole": (3, 3.0, 0.01), "pendulum": (2, 8.0, 1e-5)}
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+@pytest.mark.parametrize("push", [-0.3, 0.3])
+def test_push(name, push):
+    """What the slider says is added to the velocity in each step of the environment."""
+    place, scale, tolerance = MOTIONS[name]
+    velocities = []
+    for value in (0.0, push):
+        names = load(name)
+        names["push"].output = np.array([value])
+        with names["model"]:
+            seen = nengo.Probe(names["world"][place])
+        with nengo.Simulator(names["model"]) as sim:
+            sim.run_steps(3)  # an episode begins; the first step follows
+        velocities.append(scale * sim.data[seen][-1, 0])
+    assert_allclose(velocities[1] - velocities[0], push, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["cartpole", "pendulum"])
+def test_stop_learning(name):
+    """The slider switches learning off."""
+    names = load(name)
+    for stops in (1.0, 0.0):
+        names["stop_learning"].output = np.array([stops])
+        with nengo.Simulator(names["model"]) as sim:
+            sim.run_steps(200)
+            weights = learned_weights(sim, names["agent"])
+        assert (weights["critic"] == 0.0).all() == (stops == 1.0)
+        assert (weights["actor"] == 0.0).all() == (stops == 1.0)
+
+
+def test_delayed_error_sliders():
+    """The errors come as late as one slider says, times what the other says, and are
+    0 before; after a reset they are 0 again."""
+    late = load("delayed_error")["late"]
+    dt = 0.001
+    for delay, factor in ((0.0, 1.0), (0.25, 2.0), (1.0, 0.0)):
+        for step in range(1, 1500):
+            t = step * dt
+            got = late(t, np.array([t, -t, delay, factor]))
+            then = t - delay
+            expected = factor * then * (then > dt / 2)
+            assert_allclose(got, [expected, -expected], atol=1e-12)
+
+
+def test_lists_the_models(capsys):
+    """Without a name the command tells which models there are."""
+    assert main(["gui"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{name} " in told for name in MODELS)
+
+
+@pytest.fixture
+def served(monkeypatch, tmp_path):
+    """What the command serves, instead of serving it; the current folder is empty."""
+    from nengo_gui.gui import InteractiveGUI
+
+    monkeypatch.chdir(tmp_path)
+    guis = []
+
+    def start(gui):
+        guis.append(gui.model_context.filename)
+        for binding in gui.server.bindings:
+            binding.socket.close()
+
+    monkeypatch.setattr(InteractiveGUI, "start", start)
+    return guis
+
+
+def test_copies_a_model_once(served, tmp_path, capsys):
+    """The first time a model is copied, with its layout; then the copy is opened."""
+    command = ["gui", "bandit", "--no-browser"]
+    assert main(command) == 0
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert written == model_files("bandit")
+    mine = tmp_path / "bandit.py"
+    mine.write_text("# mine\n")
+    assert main(command) == 0
+    assert mine.read_text() == "# mine\n"
+    assert served == ["bandit.py"] * 2
+    assert "opened as it is" in capsys.readouterr().out
+
+
+def test_refuses(served, tmp_path, capsys, monkeypatch):
+    """Unknown models and ports are refused, and a layout without its model is kept;
+    without Nengo GUI the message tells how to get it."""
+    assert main(["gui", "pong"]) == 1
+    assert "no model 'pong'" in capsys.readouterr().err
+    assert main(["gui", "bandit", "--port", "70000"]) == 1
+    assert "--port" in capsys.readouterr().err
+    layout = tmp_path / "bandit.py.cfg"
+    layout.write_text("mine")
+    assert main(["gui", "bandit", "--no-browser"]) == 1
+    assert "without its model" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [layout.name]
+    monkeypatch.setitem(sys.modules, "nengo_gui", None)
+    assert main(["gui", "bandit", "--no-browser"]) == 1
+    assert "pip install nengo-epes[gui]" in capsys.readouterr().err
+    assert served == []
+
+
+def test_port_is_taken(tmp_path):
+    """A port that another program has is refused."""
+    with socket.create_server(("localhost", 0)) as other:
+        port = str(other.getsockname()[1])
+        # not in this process: Nengo GUI leaves a socket open
+        ended = subprocess.run(
+            [sys.executable, "-m", "nengo_epes", "gui", "bandit", "--port", port],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+    assert ended.returncode == 1
+    assert f"port {port} cannot be had" in ended.stderr
+
+
+def test_opens_a_browser(served, monkeypatch):
+    """Unless told not to, the command opens the address with its token."""
+    addresses = []
+    monkeypatch.setattr("webbrowser.open", addresses.append)
+    assert main(["gui", "bandit"]) == 0
+    assert len(served) == 1
+    assert len(addresses) == 1 and "/?token=" in addresses[0]
