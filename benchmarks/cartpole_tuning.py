@@ -3,7 +3,8 @@
 ``python benchmarks/cartpole_tuning.py``: a grid of both learning rates, as large for
 every method, on seeds of which no result is reported. The best pair is that with which
 most seeds learn (see `nengo_epes.trials.cartpole.trial`), and then, of equal ones, that
-which takes fewer episodes or, where none learns, ends with the larger mean return.
+which takes fewer episodes or, where none learns, ends with the larger mean return (0 if
+its values grow without end).
 Every run's row is written when it is done, and a study that is broken off goes on where
 it was.
 """
@@ -15,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
+from nengo.exceptions import SimulationError
 
 from nengo_epes.files import write_atomically
 from nengo_epes.trials import cartpole
@@ -47,18 +49,22 @@ def solved(returns):
 def run(job):
     """Return the row of one setting and seed."""
     method, eta_critic, eta_actor, seed = job
-    result = train(
-        cartpole.build,
-        seed,
-        N_STEPS,
-        lambda returns: solved(returns) is not None,
-        eta_critic=eta_critic,
-        eta_actor=eta_actor,
-        **METHODS[method][0],
-    )
+    row = dict(zip((*SETTING, "seed"), job, strict=True))
+    try:
+        result = train(
+            cartpole.build,
+            seed,
+            N_STEPS,
+            lambda returns: solved(returns) is not None,
+            eta_critic=eta_critic,
+            eta_actor=eta_actor,
+            **METHODS[method][0],
+        )
+    except SimulationError:  # the values grow without end
+        return {**row, "episodes": None, "steps": None, "mean of last 50": 0.0}
     returns = result["returns"]
     return {
-        **dict(zip((*SETTING, "seed"), job, strict=True)),
+        **row,
         "episodes": solved(returns),
         "steps": int(result["steps"][-1]),
         "mean of last 50": float(np.mean(returns[-cartpole.WINDOW :])),
