@@ -15,9 +15,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import gymnasium
-import matplotlib as mpl
 import nengo
 import numpy as np
+from matplotlib.figure import Figure
 
 from nengo_epes.files import write_atomically
 from nengo_epes.trials import cartpole
@@ -115,58 +115,56 @@ def save(rows):
 
 
 def plot(rows):
-    """Draw returns over steps, and the episodes that were needed, sorted."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    """Draw returns where all learn, and the share of seeds that have learned."""
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    returns, *shares = figure.subplots(1, 3)
+    handles = []
     for case, (colour, dashes, label) in STYLES.items():
+        style = {"color": colour, "ls": dashes}
         found = [row for row in rows if row["case"] == case]
-        for i, row in enumerate(found):
-            if row["episodes"] is None:
-                means, steps = (
-                    [row["mean of last 50"]] * 2,
-                    np.array([0, CASES[case]["limit"]]),
-                )
-            else:
-                returns = np.array(row["returns"])
-                means = np.convolve(returns, np.ones(50) / 50, "valid")
-                steps = np.cumsum(returns)[49:]
-            name = label if i == 0 else None
-            style = {"color": colour, "ls": dashes, "lw": 0.8, "alpha": 0.7}
-            axes[0].plot(steps / 1000, means, label=name, **style)
-        needed = sorted(row["episodes"] for row in found if row["episodes"])
-        share = np.arange(1, len(needed) + 1) / max(len(found), 1)
-        axes[1].step(
-            [0, *needed, 1000],
-            [0, *share, share[-1] if needed else 0],
-            where="post",
-            color=colour,
-            ls=dashes,
-            label=f"{label} ({len(found)} seeds)",
-        )
-    axes[0].axhline(475, color="0.3", lw=0.8, ls=":")
-    axes[0].set(
+        if all(row["episodes"] for row in found):
+            for row in found:
+                means = np.convolve(row["returns"], np.ones(50) / 50, "valid")
+                steps = np.cumsum(row["returns"])[49:]
+                returns.plot(steps / 1000, means, lw=0.8, alpha=0.7, **style)
+        limits = CASES[case]["limit"] / 1e3, 1000
+        for axes, key, unit, limit in zip(
+            shares, ("steps", "episodes"), (1e3, 1), limits, strict=True
+        ):
+            needed = sorted(row[key] / unit for row in found if row[key])
+            share = np.arange(len(needed) + 1) / max(len(found), 1)
+            (line,) = axes.step(
+                [0, *needed, limit], [*share, share[-1]], where="post", **style
+            )
+            line.set_label(f"{label} ({len(found)} seeds)")
+        handles.append(line)
+    for (name, medians), marker in zip(PUBLISHED.items(), ("v", "s"), strict=True):
+        for axes, median in zip(shares, (medians[1] / 1e3, medians[0]), strict=True):
+            style = {"color": "0.3", "ls": "", "label": f"{name}: median"}
+            (point,) = axes.plot(median, 0.5, marker, zorder=3, **style)
+        handles.append(point)
+    returns.axhline(475, color="0.3", lw=0.8, ls=":")
+    returns.set(
         xlabel="steps of the environment (thousands)",
         ylabel="mean return of the last 50 episodes",
         ylim=(0, 510),
     )
-    axes[0].legend(loc="center right")
-    markers = ("v", "s")
-    for (name, (episodes, _)), marker in zip(PUBLISHED.items(), markers, strict=True):
-        axes[1].plot(
-            episodes, 0.5, marker, color="0.3", ls="", label=f"{name}: median", zorder=3
+    for axes, name, ticks in zip(
+        shares,
+        ("thousands of steps", "episodes"),
+        ([20, 30, 50, 70, 100], [50, 100, 200, 500, 1000]),
+        strict=True,
+    ):
+        axes.set(
+            xlabel=f"{name} until the mean of 50 is 475 or more",
+            ylabel="share of seeds",
+            ylim=(-0.02, 1.02),
+            xscale="log",
+            xlim=(ticks[0], ticks[-1] * 1.2),
         )
-    axes[1].set(
-        xlabel="episodes until the mean of 50 is 475 or more",
-        ylabel="share of seeds",
-        ylim=(-0.02, 1.02),
-        xscale="log",
-        xlim=(50, 1000),
-    )
-    ticks = [50, 100, 200, 500, 1000]
-    axes[1].set_xticks(ticks, [str(tick) for tick in ticks])
-    axes[1].minorticks_off()
-    axes[1].legend(loc="lower right", fontsize="small", bbox_to_anchor=(1, 0.05))
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -191,7 +189,6 @@ def main(names, n_jobs):
 
 
 if __name__ == "__main__":
-    mpl.use("agg")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(CASES))
     parser.add_argument("--jobs", type=int, default=1, help="processes")

@@ -34,6 +34,12 @@ METHODS = {
     ),
     "lambda 0": ({"lambda_": 0.0}, *INTENTIONAL),
     "lambda 0.9": ({"lambda_": 0.9}, *INTENTIONAL),
+    # the traces of 10 states in a row sum up
+    "lambda 0.9, step sizes": (
+        {"lambda_": 0.9, "intentional": False},
+        (5e-9, 1e-8, 2e-8),
+        (5e-9, 1e-8, 2e-8, 5e-8),
+    ),
 }
 SEEDS = (1000, 1001)
 N_STEPS = 40_000

@@ -22,7 +22,7 @@ def draw_more(axes):
     optimum = json.loads((RESULTS / "pendulum_optimum.json").read_text())
     optimum = optimum["fixed beginnings"]["mean"]
     axes[0, 1].axhline(optimum, color="0.3", ls="--", label="dynamic programming")
-    axes[0, 1].legend(fontsize="small")
+    axes[0, 1].legend(loc="center", bbox_to_anchor=(0.5, 0.75), fontsize="small")
     # where the agents with traces can be told apart
     axes[0, 1].set(ylim=(-166, -140), title="without traces: all below -1000")
     weights = train(pendulum.build, SEEDS[0], pendulum.N_STEPS)["weights"]
