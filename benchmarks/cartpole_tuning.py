@@ -22,7 +22,7 @@ from nengo_epes.files import write_atomically
 from nengo_epes.trials import cartpole
 from nengo_epes.trials.training import solved_after, train
 
-INTENTIONAL = ((0.1, 0.4, 1.0), (0.001, 0.005, 0.02))
+INTENTIONAL = ((0.1, 0.4, 1.0), (0.0002, 0.001, 0.005, 0.02))
 # by method: options, rates of the critic, rates of the actor. With Intentional they are
 # fractions; else step sizes, where at the centre the squares of all activities sum to
 # 2e6 square hertz
@@ -30,7 +30,7 @@ METHODS = {
     "lambda 0, step sizes": (
         {"lambda_": 0.0, "intentional": False},
         (2e-8, 5e-8, 1e-7),
-        (2e-8, 5e-8, 2e-7),
+        (1e-8, 2e-8, 5e-8, 2e-7),
     ),
     "lambda 0": ({"lambda_": 0.0}, *INTENTIONAL),
     "lambda 0.9": ({"lambda_": 0.9}, *INTENTIONAL),
