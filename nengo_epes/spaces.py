@@ -104,6 +104,8 @@ class ObservationSpace:
         self._bounded = bounded
         self._all_bounded = bool(np.all(bounded))
         self._centre, self._reach = (high + low) / 2, (high - low) / 2
+        # an entry that has one value only is seen as 0
+        self._reach[self._reach == 0.0] = 1.0
 
     def _given(self, space, ranges):
         ranges = np.asarray(ranges, dtype=float)

@@ -66,8 +66,8 @@ def watch(obj, attr, reduce=one_number, size_out=1, label=None):
     Returns
     -------
     nengo.Node
-        Puts out in every step what a probe would have recorded at the end of the step
-        before.
+        What is connected to it gets in every step what a probe would have recorded at
+        the end of the step before.
 
     Raises
     ------

@@ -55,6 +55,11 @@ def kind(seed, x=None):
     return {"kind": type(x).__name__}
 
 
+def telling(seed, rate=0.1):
+    """Return the parameter, too."""
+    return {"rate": rate, "twice": 2 * rate}
+
+
 def returns_seed(seed):
     """Return a result that has the name of a column."""
     return {"seed": seed}

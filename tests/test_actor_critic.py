@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import stats
 from textbook import Normalised
 
 from nengo_epes import gaussian, softmax, z
@@ -273,22 +272,6 @@ def test_greedy_gaussian_is_the_mean():
     with nengo.Simulator(net) as sim:
         sim.run_steps(5)
     assert_allclose(sim.data[probe], 0.3)
-
-
-def test_entropies(rng):
-    """They are those of scipy."""
-    chances = softmax.probabilities(rng.randn(4))
-    with nengo.Network():
-        policy = SoftmaxPolicy(4, period=0.1)
-        other = GaussianPolicy(2, period=0.1)
-    decision = np.concatenate([[1.0], np.zeros(8), chances])
-    assert_allclose(policy.entropy(decision), stats.entropy(chances), rtol=1e-12)
-    decision = np.zeros(20)
-    decision[gaussian.decision_layout(4, 2)["standard_deviation"]] = [0.5, 3.0]
-    expected = stats.norm(scale=0.5).entropy() + stats.norm(scale=3.0).entropy()
-    assert_allclose(other.entropy(decision), expected, rtol=1e-12)
-    certain = np.concatenate([[1.0], np.zeros(8), [1.0, 0.0, 0.0, 0.0]])
-    assert policy.entropy(certain) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,12 @@ class Page:
         script = "Array.from(document.querySelectorAll('g.node text'), "
         return self.ask(script + "text => text.textContent)")
 
+    def wait_until_all_move(self, n_least):
+        """So many curves and pictures are there, and each becomes another one."""
+        wait_until(lambda: len(self.drawn) >= n_least)
+        before = self.drawn
+        wait_until(lambda: all(map(operator.ne, before, self.drawn)))
+
     def check(self):
         """There is no error on the page, and none in the browser's console."""
         assert self.ask("Nengo.ace.console_error.textContent") == ""
@@ -144,9 +150,10 @@ def test_model_in_a_browser(server, driver):
     assert page.code == model_files(name)[f"{name}.py"]
 
     page.press("pause")
+    # a plot has a curve or more
+    n_least = len(re.findall(r"components\.(Value|HTMLView)\(", layout))
     wait_until(lambda: page.time > 0.1)
-    before = page.drawn
-    wait_until(lambda: all(map(operator.ne, before, page.drawn)))
+    page.wait_until_all_move(n_least)
     page.check()
     if SCREENSHOTS:
         while page.time < SHOWN_AT[name]:
@@ -167,9 +174,8 @@ def test_model_in_a_browser(server, driver):
     page.ask("Nengo.ace.editor.setValue(arguments[0])", page.code + edit)
     wait_until(lambda: "one more" in page.node_labels)
     wait_until(lambda: page.ask("sim.paused"))
-    before = page.drawn
     page.press("pause")
-    wait_until(lambda: all(map(operator.ne, before, page.drawn)))
+    page.wait_until_all_move(n_least)
     page.check()
     driver.get("about:blank")
     assert "Traceback" not in output()

@@ -31,6 +31,20 @@ def test_place_cells_are_normalised_gaussians(rng):
     assert_allclose(sim.data[probe], expected, rtol=1e-9)
 
 
+def test_place_cells_have_their_own_settings():
+    """A network whose config has another radius has the same place cells."""
+    with nengo.Network(seed=0) as net:
+        net.config[nengo.Ensemble].radius = 3.0
+        net.config[nengo.Ensemble].normalize_encoders = False
+        cells = place_cells(grid([-1.0, 0.0, 1.0]), 0.5, rate=70.0)
+        nengo.Connection(nengo.Node(0.3), cells, synapse=None)
+        probe = nengo.Probe(cells.neurons)
+    with nengo.Simulator(net) as sim:
+        sim.run_steps(3)
+    tuning = np.exp(-((0.3 - np.array([-1.0, 0.0, 1.0])) ** 2) / 2 / 0.5**2)
+    assert_allclose(sim.data[probe][-1], 70.0 * tuning / tuning.sum(), rtol=1e-9)
+
+
 def test_spiking_place_cells():
     """Place cells spike where their neurons are wrapped, at the rates of the others."""
     with nengo.Network(seed=0) as net:

@@ -314,7 +314,7 @@ def test_study_of_episodes(client, tmp_path, monkeypatch, capsys):
 def test_study_of_what_there_is_not(capsys):
     """An unknown name and impossible seeds are refused, with what there is."""
     assert main(["study", "chess"]) == 1
-    assert "'chess', but of bandit, cartpole, delayed_error" in capsys.readouterr().err
+    assert "'chess', but of acrobot, bandit, cartpole, del" in capsys.readouterr().err
     for wrong in (["--seeds", "0"], ["--first-seed", "-1"]):
         assert main(["study", "delayed_error", *wrong]) == 1
         assert "seeds must be" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import numpy as np
@@ -91,10 +92,19 @@ def _settings(operator):
     """Return the parameters of an operator that are no signals, such as its rule."""
     plain = FrozenObject | bool | int | float | str
     return {
-        name: _without_addresses(repr(value))
+        name: " ".join([_without_addresses(repr(value)), *_left_out(value)])
         for name, value in vars(operator).items()
         if name != "tag" and isinstance(value, plain)
     }
+
+
+def _left_out(value):
+    """Return checksums of the arrays that are too long for a repr."""
+    if isinstance(value, FrozenObject):
+        parts = value.__getstate__().values()
+        return [checksum for part in parts for checksum in _left_out(part)]
+    is_long = isinstance(value, np.ndarray) and "..." in repr(value)
+    return [hashlib.sha256(value.tobytes()).hexdigest()] if is_long else []
 
 
 def _without_addresses(text):

@@ -165,5 +165,4 @@ class _Entropy:
         self.bonus = bonus
 
     def __call__(self, t, decision):
-        # before the first decision there is nothing to be told of
-        return self.bonus * self.entropy(decision) if decision[1:].any() else 0.0
+        return self.bonus * self.entropy(decision)

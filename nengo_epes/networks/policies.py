@@ -34,8 +34,8 @@ class _Gaussian:
         return gaussian.clip_action(mean, self.spec.action_low, self.spec.action_high)
 
     def entropy(self, decision):
-        std = decision[self.layout["standard_deviation"]]
-        return float(np.log(std * np.sqrt(2 * np.pi * np.e)).sum())
+        width = decision[self.layout["standard_deviation"]] * np.sqrt(2 * np.pi * np.e)
+        return float(np.log(width).sum()) if width.all() else 0.0
 
     def decide(self, decoded, noise):
         return gaussian.decide_once(self.spec, decoded, noise)
@@ -123,7 +123,7 @@ class _Policy(nengo.Network):
                 node = nengo.Node(size_in=size, label=name)
                 nengo.Connection(drawing[where], node, synapse=None)
                 setattr(self, name, node)
-        # of what the node ``decision`` puts out after the first decision, in nats
+        # of what the node ``decision`` puts out, in nats; 0 before the first decision
         self.entropy = policy.entropy
         # for figures: mean actions (..., actions) from what is decoded (..., rows)
         self.mean_action = policy.mean_action

@@ -142,6 +142,9 @@ def place_cells(centres, width, rate=200.0, label="place cells", seed=None):
         len(centres),
         centres.shape[1],
         neuron_type=NormalizedExponential(rate),
+        # whatever a network's config has for ensembles
+        radius=1.0,
+        normalize_encoders=True,
         encoders=directions,
         gain=lengths,
         bias=-np.sum((centres / width) ** 2, axis=1) / 2,

@@ -50,6 +50,11 @@ def plan(trial, cases, seeds):
     seeds = [operator.index(seed) for seed in seeds]
     planned = {}
     for case, parameters in cases.items():
+        if not isinstance(case, str):
+            raise ValidationError(
+                f"the name of a case must be a text (got {case!r}); grid() makes names",
+                attr="cases",
+            )
         if not isinstance(parameters, dict):
             raise ValidationError(
                 f"the parameters of case {case!r} must be a dict (got {parameters!r}); "

@@ -49,8 +49,8 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
     Raises
     ------
     ValidationError
-        If the trial cannot be imported, a parameter cannot be told in a file, two
-        cases are the same, or the table has another suffix.
+        If the trial cannot be imported, a parameter cannot be told in a file, a case
+        has a name that is no text, two are the same, or the table has another suffix.
     ImportError
         If distributed or pandas is missing.
     OSError

@@ -43,7 +43,9 @@ def to_table(records):
         rows.append(row)
         parameters.update(given)
         results.update(found)
-    columns = ["case", "seed", *parameters, *results, "error", "wall seconds"]
+    # what is a parameter in one case may be a result in another: one column
+    names = {**parameters, **results}
+    columns = ["case", "seed", *names, "error", "wall seconds"]
     table = pd.DataFrame(rows, columns=columns)
     for name in columns:
         kinds = {type(x) for x in table[name].dropna()}
