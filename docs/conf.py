@@ -36,6 +36,8 @@ nb_execution_mode = "force"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+# notebooks show their figures by the kernel's own backend
+os.environ.pop("MPLBACKEND", None)
 
 # links into other projects need a network: only where it is asked for
 if os.environ.get("NENGO_EPES_INTERSPHINX"):

@@ -1,5 +1,6 @@
 """The notebooks: kept without their output, and running to the end."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -30,7 +31,15 @@ def test_is_clean(notebook):
 
 
 @pytest.mark.slow
-def test_runs(notebook):
-    """A notebook runs to its end, beside its own nengorc."""
+def test_runs(notebook, monkeypatch):
+    """A notebook runs to its end, beside its own nengorc, and shows a figure in every
+    cell that makes one."""
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel has its own
     resources = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(notebook, timeout=600, resources=resources).execute()
+    call = re.compile(r"^\S.*plt\.subplots\(", re.MULTILINE)
+    makers = [cell for cell in notebook.cells if call.search(cell.source)]
+    assert makers
+    for cell in makers:
+        data = [output.get("data", {}) for output in cell.outputs]
+        assert any("image/png" in each for each in data), cell.source
