@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -230,9 +231,11 @@ def test_not_ended(tmp_path):
 
 @pytest.mark.parametrize("environment", training.PRESETS)
 def test_presets(environment):
-    """Each preset has settings for neurons, with which it can be built."""
+    """Each preset has settings for neurons, with which it can be built; their names are
+    words of a command line."""
     preset = training.preset(environment)
     assert preset.ENVIRONMENT == environment
+    assert all(name == shlex.quote(name) for name in preset.NEURONS)
     for name in preset.NEURONS:
         network, world, _ = preset.build(0, **training.neurons_of(preset, name)[1])
         assert world in network.all_nodes
