@@ -15,14 +15,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import gymnasium
 import nengo
 import numpy as np
 
 from nengo_epes import checkpoints
 from nengo_epes.files import write_atomically
+from nengo_epes.spaces import check_gymnasium
 from nengo_epes.sweep.running import versions
 from nengo_epes.trials import training
+
+gymnasium = check_gymnasium()
 
 RECORD, CHECKPOINT, CURVE = "run.json", "run.checkpoint", "learning-curve.png"
 WEIGHTS, EVALUATION = "weights.npz", "evaluation.json"
