@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import nengo
@@ -96,6 +97,8 @@ def settings_of(folder):
     ------
     FileNotFoundError
         If no run was begun there.
+    ValueError
+        If the file is not that of a run.
 
     Examples
     --------
@@ -108,7 +111,13 @@ def settings_of(folder):
     path = Path(folder) / RECORD
     if not path.exists():
         raise FileNotFoundError(f"there is no run in {folder}: no {RECORD}")
-    return json.loads(path.read_text())["settings"]
+    try:
+        return json.loads(path.read_text())["settings"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not the record of a run, or is damaged; begin another run in "
+            "another folder"
+        ) from error
 
 
 def go_on(folder, every=5000, report=None, stopped=None, **limits):
@@ -206,6 +215,8 @@ def weights_of(folder):
     ------
     FileNotFoundError
         If there are no weights in the folder.
+    ValueError
+        If they are damaged.
 
     Examples
     --------
@@ -217,9 +228,15 @@ def weights_of(folder):
             f"there is no {path}: training has not ended; go on with it by "
             "nengo-epes train ... --resume"
         )
-    with np.load(path) as file:
-        weights = dict(file)
-    return weights, weights.pop("episodes").item()
+    try:
+        with path.open("rb") as opened, np.load(opened) as file:
+            weights = dict(file)
+        episodes = weights.pop("episodes").item()
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged; nengo-epes train ... --resume writes it anew"
+        ) from error
+    return weights, episodes
 
 
 def write_json(path, data):
