@@ -199,6 +199,7 @@ def test_trials_that_nobody_else_can_import(tmp_path, monkeypatch):
         ({"a": {"log": "x"}, "b": {"log": "x"}}, [7], "seed 7 is there twice"),
         ({"a": {"log": "x"}}, [7, 7], "seed 7 is there twice"),
         ({"log": ["x", "y"]}, [0], "must be a dict.*see grid"),
+        ({"a": {"log": "x"}}, 3, r"seeds: .*got 3.*range\(3\)"),
         ({"a": {"log": object()}}, [0], "cannot be told in a file"),
         ({"a": {"log": len}}, [0], "cannot be told in a file"),
     ],
