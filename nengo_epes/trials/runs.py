@@ -20,7 +20,7 @@ import nengo
 import numpy as np
 
 from nengo_epes import checkpoints
-from nengo_epes.files import write_atomically
+from nengo_epes.files import make_folder, write_atomically
 from nengo_epes.spaces import check_gymnasium
 from nengo_epes.sweep.running import versions
 from nengo_epes.trials import training
@@ -70,8 +70,7 @@ def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
         "steps": steps,
         "episodes": episodes,
     }
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     for name in (RECORD, CHECKPOINT, CURVE, WEIGHTS, EVALUATION):
         if (folder / name).exists():
             raise FileExistsError(
