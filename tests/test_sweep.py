@@ -240,6 +240,14 @@ def test_other_versions(places, client):
     assert sweep_trials.runs(log) == {(1, 0): 1}
 
 
+@pytest.mark.parametrize("address", ["nonsense", "tcp://host", "smoke://host:1", 8786])
+def test_addresses_that_are_none(address, tmp_path):
+    """What is not the address of a scheduler is refused at once, with an example."""
+    cases = {"a": {"log": "x"}}
+    with pytest.raises(ValueError, match=f"{address}.* not the address.*tcp://"):
+        sweep(sweep_trials.counted, cases, [0], tmp_path / "trials", client=address)
+
+
 def test_without_distributed(tmp_path, monkeypatch):
     """Where distributed is missing, the message says how to get it."""
     monkeypatch.setitem(sys.modules, "distributed", None)

@@ -55,6 +55,8 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
         If distributed or pandas is missing.
     OSError
         If the scheduler cannot be reached, or is lost.
+    ValueError
+        If what is given for a client is no address.
 
     Warns
     -----
