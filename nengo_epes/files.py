@@ -40,6 +40,35 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those above it, where they are not there.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, because a file is in the way, for example.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "there is a file" if path.is_file() else error.strerror
+        raise type(error)(
+            f"no folder {path} can be made: {why}; name another one"
+        ) from error
+    return path
+
+
 def write_atomically(
     path: str | os.PathLike[str], write: Callable[[Path], object]
 ) -> None:

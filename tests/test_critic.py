@@ -318,3 +318,10 @@ def test_what_cannot_be_is_refused(options, error, message):
             nengo.Connection(one, critic.td_error)
             with nengo.Simulator(net):
                 pass
+
+
+@pytest.mark.parametrize("make", [lambda: nengo.Node(1.0), lambda: "state"])
+def test_state_is_an_ensemble(make):
+    """What has no neurons is refused, with what makes some."""
+    with nengo.Network(), pytest.raises(ValidationError, match=r"state: .*place_cells"):
+        Critic(make())

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from nengo_epes.files import check_writable, write_atomically
+from nengo_epes.files import check_writable, make_folder, write_atomically
 
 
 def test_what_stood_there_stays_until_the_new_is_whole(tmp_path):
@@ -54,3 +54,13 @@ def test_bad_places(tmp_path):
         check_writable(tmp_path / "none" / "a.txt")
     with pytest.raises(IsADirectoryError, match="name a file in it"):
         check_writable(tmp_path)
+
+
+def test_folder_in_the_place_of_a_file(tmp_path):
+    """A folder is made with those above it; where there is a file, it says so."""
+    folder = tmp_path / "a" / "b"
+    assert make_folder(folder) == folder == make_folder(folder)
+    (folder / "c").write_text("x")
+    for taken in (folder / "c", folder / "c" / "d"):
+        with pytest.raises(OSError, match=f"no folder {taken} can be made: .*another"):
+            make_folder(taken)

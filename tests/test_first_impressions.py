@@ -108,6 +108,7 @@ def test_has_an_example(thing):
         ("gymnasium", "environments.Environment('CartPole-v1')", "environments"),
         ("gymnasium", "trials.evaluation", "environments"),
         ("gymnasium", "trials.movie", "environments"),
+        ("gymnasium", "trials.runs", "environments"),
         ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
         ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
     ],

@@ -199,6 +199,7 @@ def test_trials_that_nobody_else_can_import(tmp_path, monkeypatch):
         ({"a": {"log": "x"}, "b": {"log": "x"}}, [7], "seed 7 is there twice"),
         ({"a": {"log": "x"}}, [7, 7], "seed 7 is there twice"),
         ({"log": ["x", "y"]}, [0], "must be a dict.*see grid"),
+        ({"a": {"log": "x"}}, 3, r"seeds: .*got 3.*range\(3\)"),
         ({"a": {"log": object()}}, [0], "cannot be told in a file"),
         ({"a": {"log": len}}, [0], "cannot be told in a file"),
     ],
@@ -237,6 +238,14 @@ def test_other_versions(places, client):
     with pytest.warns(UserWarning, match=r"1 trials .* other versions.*'0\.1'"):
         sweep(sweep_trials.counted, cases, [0], folder)
     assert sweep_trials.runs(log) == {(1, 0): 1}
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://host", "smoke://host:1", 8786])
+def test_addresses_that_are_none(address, tmp_path):
+    """What is not the address of a scheduler is refused at once, with an example."""
+    cases = {"a": {"log": "x"}}
+    with pytest.raises(ValueError, match=f"{address}.* not the address.*tcp://"):
+        sweep(sweep_trials.counted, cases, [0], tmp_path / "trials", client=address)
 
 
 def test_without_distributed(tmp_path, monkeypatch):

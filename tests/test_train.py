@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -228,11 +229,24 @@ def test_not_ended(tmp_path):
     assert (tmp_path / runs.CHECKPOINT).read_bytes() == b"half"
 
 
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"PK\x03\x04 half"])
+def test_damaged(text, tmp_path):
+    """A damaged record and damaged weights are refused by the name of the file."""
+    runs.begin(tmp_path, "CartPole-v1")
+    loads = {runs.WEIGHTS: runs.weights_of, runs.RECORD: runs.settings_of}
+    for name, load in loads.items():
+        (tmp_path / name).write_bytes(text)
+        with pytest.raises(ValueError, match=f"{name} is .*damaged"):
+            load(tmp_path)
+
+
 @pytest.mark.parametrize("environment", training.PRESETS)
 def test_presets(environment):
-    """Each preset has settings for neurons, with which it can be built."""
+    """Each preset has settings for neurons, with which it can be built; their names are
+    words of a command line."""
     preset = training.preset(environment)
     assert preset.ENVIRONMENT == environment
+    assert all(name == shlex.quote(name) for name in preset.NEURONS)
     for name in preset.NEURONS:
         network, world, _ = preset.build(0, **training.neurons_of(preset, name)[1])
         assert world in network.all_nodes

@@ -29,7 +29,8 @@ def add(commands):
 
 
 def _gui(options):
-    from nengo_epes.gui import MODELS
+    from nengo_epes.gui import MODELS, NEED_GYMNASIUM
+    from nengo_epes.spaces import check_gymnasium
 
     if options.name is None:
         for name, what in MODELS.items():
@@ -43,8 +44,10 @@ def _gui(options):
         import nengo_gui  # noqa: F401
     except ModuleNotFoundError as error:
         raise ImportError(
-            "Nengo GUI is not installed: pip install nengo-epes[gui]"
+            "Nengo GUI is not installed: pip install 'nengo-epes[gui]'"
         ) from error
+    if options.name in NEED_GYMNASIUM:
+        check_gymnasium()  # in the browser it would be a traceback
     _serve(_copy(options.name), options.port, not options.no_browser)
 
 

@@ -45,7 +45,6 @@ def _study(options):
             f"seeds must be from 0 to 2**31 - 1 (got {seeds[0]} to {seeds[-1]})"
         )
     folder = Path(options.output or f"study-{options.name}")
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "table.csv"
     table = sweep(
         trials.trial, trials.STUDY, seeds, folder, path, client=options.scheduler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def add(commands):
     )
     limit.add_argument("--episodes", type=int, metavar="N")
     train.add_argument(
-        "--neurons", metavar="KIND", help="relu or lif (the first that a task has)"
+        "--neurons",
+        metavar="KIND",
+        help="such as lif or place-cells (the first that a task has)",
     )
     train.add_argument("--output", metavar="DIR", help="(TASK-KIND-SEED)")
     train.add_argument(
@@ -79,7 +82,7 @@ def _train(options):
     print(f"{'complete' if complete else 'not complete'}; all is in {folder}")
     if not complete:
         print(f"to go on: nengo-epes train {options.environment} --resume", end=" ")
-        print(f"--output {folder}")
+        print(f"--output {shlex.quote(str(folder))}")
         # as a shell tells of a process that a signal has ended
         raise SystemExit(128 + ending.number)
 

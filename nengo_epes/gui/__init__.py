@@ -21,6 +21,7 @@ MODELS = {
     "cartpole": "an agent learns to balance a pole, which can be pushed",
     "pendulum": "an agent learns to swing up a pendulum, which can be pushed",
 }
+NEED_GYMNASIUM = ("cartpole", "pendulum")
 
 
 def model_files(name):

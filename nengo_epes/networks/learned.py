@@ -133,6 +133,13 @@ class LearnedDecoders(nengo.Network):
         return learned
 
     def _check(self, pre_synapse):
+        if not isinstance(self.state, nengo.Ensemble):
+            raise ValidationError(
+                f"must be an Ensemble, as from place_cells or random_features (got "
+                f"{self.state})",
+                attr="state",
+                obj=self,
+            )
         neurons = self.state.neuron_type
         if neurons.spiking and pre_synapse is None:
             raise ValidationError(

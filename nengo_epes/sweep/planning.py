@@ -47,6 +47,11 @@ def grid(**values):
 def plan(trial, cases, seeds):
     """Return what the file of each trial will begin with, by its name."""
     name = _importable(trial)
+    if isinstance(seeds, int):
+        raise ValidationError(
+            f"must be several (got {seeds}); give range({seeds}) or [{seeds}]",
+            attr="seeds",
+        )
     seeds = [operator.index(seed) for seed in seeds]
     planned = {}
     for case, parameters in cases.items():

@@ -119,6 +119,7 @@ def connected(client, n_trials):
     if isinstance(client, Client):
         yield client
     elif client is not None:
+        _check_address(client)
         with Client(client, set_as_default=False) as remote:
             yield remote
     else:
@@ -132,6 +133,21 @@ def connected(client, n_trials):
             Client(cluster, set_as_default=False) as local,
         ):
             yield local
+
+
+def _check_address(address):
+    """Refuse what is no address; the client would take a minute to end after it."""
+    from distributed.comm import get_address_host_port
+
+    if str(address).startswith("inproc://"):  # it has neither host nor port
+        return
+    try:
+        get_address_host_port(address)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{address!r} is not the address of a scheduler: {error}; `dask scheduler` "
+            "tells its own, such as tcp://192.168.0.1:8786"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from pathlib import Path
 
+from nengo_epes.files import make_folder
 from nengo_epes.sweep import records, running, tables
 from nengo_epes.sweep.planning import plan
 
@@ -55,6 +55,8 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
         If distributed or pandas is missing.
     OSError
         If the scheduler cannot be reached, or is lost.
+    ValueError
+        If what is given for a client is no address.
 
     Warns
     -----
@@ -78,8 +80,7 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
     """
     _check_installed()
     planned = plan(trial, cases, seeds)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     if table is not None:
         table = tables.check_table(table)
     done = _load(folder, planned)

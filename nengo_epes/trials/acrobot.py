@@ -22,7 +22,7 @@ N_STEPS = 100_000
 STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = -100.0, 100
 # options of `build` by kind of neurons
-NEURONS = {"place cells": {}}
+NEURONS = {"place-cells": {}}
 
 # the last two in rad/s: faster ones are rare, though the environment has them
 RANGES = (1.0, 1.0, 1.0, 1.0, 6.0, 9.0)

@@ -23,7 +23,7 @@ N_STEPS = 50_000
 STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = 90.0, 20
 # options of `build` by kind of neurons
-NEURONS = {"place cells": {}}
+NEURONS = {"place-cells": {}}
 
 
 def build(

@@ -24,7 +24,7 @@ DISCOUNT = 0.98
 STUDY = {"with traces": {"lambda_": 0.95}, "without traces": {"lambda_": 0.0}}
 CRITERION, WINDOW = -300.0, 20
 # options of `build` by kind of neurons
-NEURONS = {"place cells": {}}
+NEURONS = {"place-cells": {}}
 
 
 def centres(n_angles=21, n_velocities=15):

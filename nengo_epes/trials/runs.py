@@ -13,16 +13,19 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
-import gymnasium
 import nengo
 import numpy as np
 
 from nengo_epes import checkpoints
-from nengo_epes.files import write_atomically
+from nengo_epes.files import make_folder, write_atomically
+from nengo_epes.spaces import check_gymnasium
 from nengo_epes.sweep.running import versions
 from nengo_epes.trials import training
+
+gymnasium = check_gymnasium()
 
 RECORD, CHECKPOINT, CURVE = "run.json", "run.checkpoint", "learning-curve.png"
 WEIGHTS, EVALUATION = "weights.npz", "evaluation.json"
@@ -67,8 +70,7 @@ def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
         "steps": steps,
         "episodes": episodes,
     }
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     for name in (RECORD, CHECKPOINT, CURVE, WEIGHTS, EVALUATION):
         if (folder / name).exists():
             raise FileExistsError(
@@ -94,6 +96,8 @@ def settings_of(folder):
     ------
     FileNotFoundError
         If no run was begun there.
+    ValueError
+        If the file is not that of a run.
 
     Examples
     --------
@@ -106,7 +110,13 @@ def settings_of(folder):
     path = Path(folder) / RECORD
     if not path.exists():
         raise FileNotFoundError(f"there is no run in {folder}: no {RECORD}")
-    return json.loads(path.read_text())["settings"]
+    try:
+        return json.loads(path.read_text())["settings"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not the record of a run, or is damaged; begin another run in "
+            "another folder"
+        ) from error
 
 
 def go_on(folder, every=5000, report=None, stopped=None, **limits):
@@ -204,6 +214,8 @@ def weights_of(folder):
     ------
     FileNotFoundError
         If there are no weights in the folder.
+    ValueError
+        If they are damaged.
 
     Examples
     --------
@@ -215,9 +227,15 @@ def weights_of(folder):
             f"there is no {path}: training has not ended; go on with it by "
             "nengo-epes train ... --resume"
         )
-    with np.load(path) as file:
-        weights = dict(file)
-    return weights, weights.pop("episodes").item()
+    try:
+        with path.open("rb") as opened, np.load(opened) as file:
+            weights = dict(file)
+        episodes = weights.pop("episodes").item()
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged; nengo-epes train ... --resume writes it anew"
+        ) from error
+    return weights, episodes
 
 
 def write_json(path, data):
