@@ -310,7 +310,8 @@ def test_study_of_episodes(client, tmp_path, monkeypatch, capsys):
     }
     monkeypatch.setattr(cartpole, "STUDY", cases)
     arguments = ["--seeds", "2", "--scheduler", client.scheduler.address]
-    main(["study", "cartpole", *arguments, "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):  # some have failed
+        main(["study", "cartpole", *arguments, "--output", str(tmp_path)])
     out = capsys.readouterr().out
     assert "short: 2 trials, 0 failed" in out and "wrong: 2 trials, 2 failed" in out
     assert re.search(r"^  episodes +-  0 of 2$", out, re.MULTILINE)

@@ -197,6 +197,10 @@ def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
             ["train", "CartPole-v1", "--resume", "--output", "{}/none"],
             "there is no run",
         ),
+        (
+            ["train", "CartPole-v1", "--resume", "--episodes=2", "--output", "{}"],
+            "more than it is to have; give a larger limit",
+        ),
         (["train", "Chess", "--output", "{}/a"], "no preset for 'Chess', but for Cart"),
         (
             ["train", "CartPole-v1", "--neurons", "wet", "--output", "{}/a"],

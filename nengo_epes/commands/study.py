@@ -56,6 +56,8 @@ def _study(options):
         figure = folder / "learning-curves.png"
         _plot(runs, figure)
         print(f"figure: {figure}")
+    if table["error"].notna().any():
+        raise SystemExit(1)
 
 
 def _trials_of(name):
@@ -101,7 +103,7 @@ def _runs(records, cases):
     for record in records:
         returns = (record["result"] or {}).get("returns")
         if returns and record["case"] in runs:
-            # a trial tells no lengths; the episodes are counted
+            # over episodes, which are counted: not all trials tell lengths
             run = {"returns": returns, "steps": range(1, len(returns) + 1)}
             runs[record["case"]].append(run)
     return {

@@ -146,6 +146,8 @@ def go_on(folder, every=5000, report=None, stopped=None, **limits):
     ------
     CheckpointError
         If the checkpoint does not fit.
+    ValueError
+        If the run has gone beyond the limit already.
 
     Examples
     --------
@@ -169,6 +171,11 @@ def go_on(folder, every=5000, report=None, stopped=None, **limits):
         returns, steps = [], []
         if (folder / CHECKPOINT).exists():
             returns, steps = checkpoints.load(simulator, folder / CHECKPOINT)
+        if _is_complete(settings, steps[:-1]):
+            raise ValueError(
+                f"the run in {folder} has had {len(steps)} episodes, {_done(steps)} "
+                "steps, which is more than it is to have; give a larger limit"
+            )
 
         def keep():
             checkpoints.save(simulator, folder / CHECKPOINT, note=[returns, steps])
