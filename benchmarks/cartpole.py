@@ -28,6 +28,10 @@ CASES = {
     "relu": {"limit": 150_000, "options": {}},
     "lif": {"limit": 150_000, "options": {"n_after": 0, **cartpole.NEURONS["lif"]}},
     # rates of their own, from cartpole_tuning.py
+    "relu, step sizes": {
+        "limit": 70_000,
+        "options": {"intentional": False, "eta_critic": 5e-9, "eta_actor": 2e-8},
+    },
     "relu, lambda 0": {
         "limit": 70_000,
         "options": {"lambda_": 0.0, "eta_critic": 0.4, "eta_actor": 0.0002},
@@ -45,6 +49,7 @@ CASES = {
 STYLES = {  # Okabe and Ito's colours
     "relu": ("#0072B2", "-", "1000 ReLU"),
     "lif": ("#009E73", "-", "1000 spiking LIF"),
+    "relu, step sizes": ("#E69F00", "-.", "1000 ReLU, step sizes"),
     "relu, lambda 0": ("#D55E00", "--", "1000 ReLU, no trace"),
     "relu, lambda 0, step sizes": ("#CC79A7", ":", "1000 ReLU, no trace, step sizes"),
 }
