@@ -41,6 +41,8 @@ def test_bonus_of_a_decision(low):
         agent = ActorCritic(state, policy, entropy_bonus=0.1)
         decide = nengo.Node(lambda t: t > 0.0025)
         nengo.Connection(decide, agent.decide, synapse=None)
+        for unused in (agent.discount, agent.learn):
+            nengo.Connection(nengo.Node(0.0), unused, synapse=None)
         probes = nengo.Probe(agent.action), nengo.Probe(agent.td.reward)
     with nengo.Simulator(net) as sim:
         sim.run_steps(6)

@@ -1,12 +1,14 @@
 """The TD error alone: pulses, and the continuous one against closed forms."""
 
+import warnings
+
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
+from nengo.exceptions import NengoWarning, ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes.networks import TDError
+from nengo_epes.networks import ActorCritic, SoftmaxPolicy, TDError
 
 DT = 0.001
 
@@ -144,3 +146,30 @@ def test_what_cannot_be_is_refused(options, message):
     """As early as it can be known."""
     with nengo.Network(), pytest.raises(ValidationError, match=message):
         TDError(**options)
+
+
+@pytest.mark.parametrize("missing", [(), ("decide",), ("learn", "decide")])
+def test_warns_of_what_is_not_connected(missing):
+    """A TD error, or an agent, without the signals of its steps is built with a warning
+    that names them; a whole one without."""
+    for make in (TDError, make_agent):
+        with nengo.Network() as net:
+            learner = make(label="the learner")
+            for name in {"discount", "learn", "decide"} - set(missing):
+                nengo.Connection(nengo.Node(1.0), getattr(learner, name), synapse=None)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            nengo.Simulator(net).close()
+        told = [str(each.message) for each in told if each.category is NengoWarning]
+        assert len(told) == bool(missing)
+        for message in told:
+            assert '"the learner"' in message
+            assert message.endswith(
+                f"nothing is connected to its {' and '.join(missing)}"
+            )
+
+
+def make_agent(label):
+    """An agent that is not in an environment."""
+    state = nengo.Ensemble(5, 1, neuron_type=nengo.LIFRate())
+    return ActorCritic(state, SoftmaxPolicy(2, trigger=True), label=label)

@@ -43,6 +43,12 @@ class ActorCritic(nengo.Network):
     ValidationError, BuildError
         See `Critic` and `Actor`.
 
+    Warns
+    -----
+    NengoWarning
+        When it is built, if nothing is connected to ``discount``, ``learn`` or
+        ``decide``.
+
     Notes
     -----
     Nodes that an `Environment` has outputs for, by the same names: ``reward``,
@@ -110,6 +116,8 @@ class ActorCritic(nengo.Network):
             self.policy, self.action = policy, policy.action
             self._wire_td_error(immediate)
             self._add_evaluation()
+            # a warning names those of these to which nothing is connected
+            self.needed = ("discount", "learn", "decide")
             if entropy_bonus:
                 self._add_entropy(entropy_bonus, immediate)
 

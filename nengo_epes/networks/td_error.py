@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import nengo
 import numpy as np
-from nengo.exceptions import ValidationError
+from nengo.builder.builder import Builder
+from nengo.builder.processes import build_process
+from nengo.exceptions import NengoWarning, ValidationError
 from nengo.params import BoolParam, NumberParam
 
 
@@ -39,6 +42,30 @@ class _Pulses(nengo.Process):
             return np.array([error])
 
         return step_td_error
+
+
+@Builder.register(_Pulses)
+def _build_pulses(model, process, sig_in=None, sig_out=None, mode="set"):
+    if model.toplevel is not None:
+        _warn_of_unconnected(model.toplevel, process)
+    return build_process(model, process, sig_in, sig_out, mode)
+
+
+def _warn_of_unconnected(toplevel, process):
+    """Warn of networks around a process that lack what they cannot learn without."""
+    arriving = {connection.post_obj for connection in toplevel.all_connections}
+    for network in toplevel.all_networks:
+        if all(node.output is not process for node in network.all_nodes):
+            continue
+        needed = getattr(network, "needed", ())
+        missing = [name for name in needed if getattr(network, name) not in arriving]
+        if missing:
+            warnings.warn(
+                f"{network} will not learn what it should: nothing is connected to its "
+                f"{' and '.join(missing)}",
+                NengoWarning,
+                stacklevel=2,
+            )
 
 
 class _Continuous(nengo.Process):
@@ -118,6 +145,12 @@ class TDError(nengo.Network):
     ValidationError
         If ``smoothing`` is given without ``tau``, or ``remembers=False`` with it.
 
+    Warns
+    -----
+    NengoWarning
+        When the exact one is built, if nothing is connected to ``learn``, or ``decide``
+        or ``last_value``.
+
     Notes
     -----
     Nodes of one dimension. Exact: ``reward``, ``discount``, ``value``, ``learn``, then
@@ -177,6 +210,7 @@ class TDError(nengo.Network):
             process = _Pulses(remembers)
             last = "decide" if remembers else "last_value"
             names = ("reward", "discount", "value", "learn", last)
+            self.needed = ("learn", last)
         else:
             process = _Continuous(tau, smoothing)
             names = ("reward", "value", "terminated", "reset")
