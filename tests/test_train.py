@@ -15,7 +15,7 @@ import pytest
 
 from nengo_epes.__main__ import main
 from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.trials import cartpole, evaluation, runs, training
+from nengo_epes.trials import cartpole, evaluation, run_files, runs, training
 
 KILLED = """
 import os, signal, sys
@@ -43,7 +43,7 @@ def python(*arguments, hash_seed=0):
 
 
 def record(folder):
-    return json.loads((folder / runs.RECORD).read_text())
+    return json.loads((folder / run_files.RECORD).read_text())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,9 @@ def test_killed_and_resumed(neurons, kills, tmp_path):
     for hash_seed in range(kills):
         killed = python("-c", KILLED, str(folder), "100", hash_seed=hash_seed)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert not (folder / runs.WEIGHTS).exists() and not record(folder)["complete"]
+        assert (
+            not (folder / run_files.WEIGHTS).exists() and not record(folder)["complete"]
+        )
     arguments = ["train", "CartPole-v1", "--resume", *kept, str(folder)]
     resumed = python("-m", "nengo_epes", *arguments, hash_seed=99)
     assert resumed.returncode == 0, resumed.stderr
@@ -111,7 +113,7 @@ def test_what_is_written(trained):
         "nengo-epes train CartPole-v1 --seed 0 --neurons relu --episodes 9"
     )
     assert set(written["versions"]) == {"nengo-epes", "nengo", "numpy", "gymnasium"}
-    assert (folder / runs.CURVE).read_bytes().startswith(b"\x89PNG")
+    assert (folder / run_files.CURVE).read_bytes().startswith(b"\x89PNG")
     assert "\r" not in printed
     mean = np.mean(written["returns"])
     assert f"9 episodes   mean return {mean:>9.1f} of the last 9" in printed
@@ -122,7 +124,7 @@ def test_evaluate(trained, capsys):
     folder, _ = trained
     assert main(["evaluate", str(folder), "--episodes", "3"]) == 0
     expected = evaluation.evaluate(cartpole, runs.weights_of(folder)[0], 0, 3)
-    written = json.loads((folder / runs.EVALUATION).read_text())
+    written = json.loads((folder / run_files.EVALUATION).read_text())
     assert written["returns"] == expected.tolist()
     assert written["episodes of training"] == 9
     told = f"mean {np.mean(expected):.1f}, sd {np.std(expected, ddof=1):.1f}, min "
@@ -227,17 +229,17 @@ def test_not_ended(tmp_path):
     runs.begin(tmp_path, "CartPole-v1")
     with pytest.raises(FileNotFoundError, match="training has not ended"):
         runs.weights_of(tmp_path)
-    (tmp_path / runs.CHECKPOINT).write_bytes(b"half")
+    (tmp_path / run_files.CHECKPOINT).write_bytes(b"half")
     with pytest.raises(CheckpointError, match="no checkpoint"):
         runs.go_on(tmp_path)
-    assert (tmp_path / runs.CHECKPOINT).read_bytes() == b"half"
+    assert (tmp_path / run_files.CHECKPOINT).read_bytes() == b"half"
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"PK\x03\x04 half"])
 def test_damaged(text, tmp_path):
     """A damaged record and damaged weights are refused by the name of the file."""
     runs.begin(tmp_path, "CartPole-v1")
-    loads = {runs.WEIGHTS: runs.weights_of, runs.RECORD: runs.settings_of}
+    loads = {run_files.WEIGHTS: runs.weights_of, run_files.RECORD: runs.settings_of}
     for name, load in loads.items():
         (tmp_path / name).write_bytes(text)
         with pytest.raises(ValueError, match=f"{name} is .*damaged"):

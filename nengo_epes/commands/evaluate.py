@@ -29,14 +29,14 @@ def _evaluate(options):
     if options.episodes < 2:
         raise ValueError(f"--episodes must be at least 2 (got {options.episodes})")
 
-    from nengo_epes.trials import evaluation, runs, training
+    from nengo_epes.trials import evaluation, run_files, runs, training
 
     folder = Path(options.folder)
     settings = runs.settings_of(folder)
     weights, episodes = runs.weights_of(folder)
     preset = training.preset(settings["environment"])
     arguments = training.neurons_of(preset, settings["neurons"])[1]
-    path = check_writable(folder / runs.EVALUATION)
+    path = check_writable(folder / run_files.EVALUATION)
     if options.movie:
         from nengo_epes.trials import movie
 
@@ -57,4 +57,4 @@ def _evaluate(options):
         f"training: {told}\nall returns: {path}"
     )
     result = {"settings": settings, "episodes of training": episodes, **numbers}
-    runs.write_json(path, {**result, "returns": returns.tolist()})
+    run_files.write_json(path, {**result, "returns": returns.tolist()})

@@ -54,7 +54,7 @@ def _train(options):
     if options.seed is not None and not 0 <= options.seed < 2**31 - 1:
         raise ValueError(f"--seed must be from 0 to 2**31 - 2 (got {options.seed})")
 
-    from nengo_epes.trials import runs, training
+    from nengo_epes.trials import run_files, runs, training
 
     preset = training.preset(options.environment)
     neurons = training.neurons_of(preset, options.neurons)[0]
@@ -68,7 +68,7 @@ def _train(options):
 
     def report(returns, steps):
         if returns:
-            last = returns[-runs.WINDOW :]
+            last = returns[-run_files.WINDOW :]
             print(
                 f"{steps[-1]:>9,} steps {len(returns):>6,} episodes   mean return "
                 f"{sum(last) / len(last):>9.1f} of the last {len(last)}",

@@ -20,17 +20,20 @@ import nengo
 import numpy as np
 
 from nengo_epes import checkpoints
-from nengo_epes.files import make_folder, write_atomically
-from nengo_epes.spaces import check_gymnasium
-from nengo_epes.sweep.running import versions
+from nengo_epes.files import make_folder
 from nengo_epes.trials import training
-
-gymnasium = check_gymnasium()
-
-RECORD, CHECKPOINT, CURVE = "run.json", "run.checkpoint", "learning-curve.png"
-WEIGHTS, EVALUATION = "weights.npz", "evaluation.json"
-# over so many episodes the mean return is taken
-WINDOW = 50
+from nengo_epes.trials.run_files import (
+    CHECKPOINT,
+    CURVE,
+    EVALUATION,
+    RECORD,
+    WEIGHTS,
+    draw_curve,
+    is_complete,
+    n_done,
+    write_record,
+    write_weights,
+)
 
 
 def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
@@ -77,7 +80,7 @@ def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
                 f"{folder} holds a run already, {name}; go on with it by --resume, or "
                 "name another folder"
             )
-    _write_record(folder, settings, [], [])
+    write_record(folder, settings, [], [])
 
 
 def settings_of(folder):
@@ -171,35 +174,35 @@ def go_on(folder, every=5000, report=None, stopped=None, **limits):
         returns, steps = [], []
         if (folder / CHECKPOINT).exists():
             returns, steps = checkpoints.load(simulator, folder / CHECKPOINT)
-        if _is_complete(settings, steps[:-1]):
+        if is_complete(settings, steps[:-1]):
             raise ValueError(
-                f"the run in {folder} has had {len(steps)} episodes, {_done(steps)} "
+                f"the run in {folder} has had {len(steps)} episodes, {n_done(steps)} "
                 "steps, which is more than it is to have; give a larger limit"
             )
 
         def keep():
             checkpoints.save(simulator, folder / CHECKPOINT, note=[returns, steps])
-            _write_record(folder, settings, returns, steps)
+            write_record(folder, settings, returns, steps)
             if report:
                 report(returns, steps)
 
-        last = _done(steps)
+        last = n_done(steps)
         while True:
-            ends = _is_complete(settings, steps) or (stopped and stopped())
-            if ends or _done(steps) - last >= every:
-                last = _done(steps)
+            ends = is_complete(settings, steps) or (stopped and stopped())
+            if ends or n_done(steps) - last >= every:
+                last = n_done(steps)
                 keep()
             if ends:
                 break
             episode_return, length = training.run_episode(simulator, world)
             returns.append(episode_return)
-            steps.append(_done(steps) + length)
+            steps.append(n_done(steps) + length)
         # only now: to look at weights may round them differently
         weights = training.learned_weights(simulator, agent)
-    _write_weights(folder / WEIGHTS, weights, len(returns))
+    write_weights(folder / WEIGHTS, weights, len(returns))
     if returns:
-        _draw(folder / CURVE, settings, returns, steps)
-    return _is_complete(settings, steps)
+        draw_curve(folder / CURVE, settings, returns, steps)
+    return is_complete(settings, steps)
 
 
 def weights_of(folder):
@@ -243,71 +246,3 @@ def weights_of(folder):
             f"{path} is damaged; nengo-epes train ... --resume writes it anew"
         ) from error
     return weights, episodes
-
-
-def write_json(path, data):
-    """Write data beside the versions by which they came about.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    data : dict
-        What JSON can hold.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "a.json"
-    ...     write_json(path, {"mean": 0.5})
-    ...     sorted(json.loads(path.read_text()))
-    ['mean', 'versions']
-    """
-    found = {**versions(), "gymnasium": gymnasium.__version__}
-    text = json.dumps({**data, "versions": found}) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
-
-
-def _done(steps):
-    return steps[-1] if steps else 0
-
-
-def _is_complete(settings, steps):
-    limit = settings["steps"], settings["episodes"]
-    done = _done(steps), len(steps)
-    return any(b is not None and a >= b for a, b in zip(done, limit, strict=True))
-
-
-def _write_record(folder, settings, returns, steps):
-    record = {
-        "settings": settings,
-        "command": _command(settings),
-        "complete": _is_complete(settings, steps),
-        "returns": returns,
-        "steps": steps,
-    }
-    write_json(folder / RECORD, record)
-
-
-def _command(settings):
-    """Return what is to be typed to have the same run again."""
-    named = ("seed", "neurons", "steps", "episodes")
-    given = [f"--{n} {settings[n]}" for n in named if settings[n] is not None]
-    return " ".join(["nengo-epes train", settings["environment"], *given])
-
-
-def _write_weights(path, weights, episodes):
-    write_atomically(path, lambda file: np.savez(file, **weights, episodes=episodes))
-
-
-def _draw(path, settings, returns, steps):
-    from matplotlib.figure import Figure
-
-    from nengo_epes import plots
-
-    label = f"{settings['environment']}, {settings['neurons']}, seed {settings['seed']}"
-    figure = Figure(layout="constrained")
-    run = {"returns": returns, "steps": steps}
-    plots.learning_curves({label: [run]}, WINDOW, ax=figure.subplots())
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
