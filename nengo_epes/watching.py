@@ -221,6 +221,10 @@ class Look(Operator):
                 f"{owner} has no {attr!r} to be watched in this model; watch a "
                 "connection of the same network"
             )
+        if signal.sparse:
+            raise BuildError(
+                f"{owner} has sparse weights, which cannot be watched; use nengo.Probe"
+            )
         self._check_size(np.zeros(signal.shape), output.size)
         others = (op for op in model.operators if not isinstance(op, Look))
         is_updated = any(sig.base is signal.base for op in others for sig in op.updates)
@@ -230,12 +234,14 @@ class Look(Operator):
         self._updates = [] if is_updated else [output]
 
     def _check_size(self, array, size):
-        shown = np.size(self.watching.reduce(array))
+        numbers = self.watching.reduce(array)
+        # numpy takes None for one number
+        shown = 0 if numbers is None else np.size(numbers)
         if shown != size:
             raise BuildError(
                 f"reduce makes {shown} numbers of {self.tag}, which has the shape "
-                f"{array.shape}, and the Node has {size}; give watch(size_out={shown}) "
-                "or another function"
+                f"{array.shape}, and the Node has {size}; give watch(size_out=...) "
+                "or a function that fit each other"
             )
 
     def make_step(self, signals, dt, rng):

@@ -283,6 +283,7 @@ def test_raster_shows_spikes_where_they_were():
     [
         ({"time": [0.001]}, r"not \(steps,\)"),
         ({"spikes": np.zeros(4)}, "spikes"),
+        ({"spikes": np.zeros((4, 0))}, "spikes"),
         ({"td_error": np.zeros((3, 1))}, "td_error"),
         ({"trace": np.zeros((4, 1, 2))}, "some columns"),
         ({"axes": []}, "give three"),

@@ -15,7 +15,7 @@ from nengo_epes.learning_rules.deferred import Deferred
 from nengo_epes.learning_rules.factored import Factored
 from nengo_epes.learning_rules.forms import Direct
 from nengo_epes.networks import GaussianPolicy
-from nengo_epes.watching import watch
+from nengo_epes.watching import Watching, watch
 
 NAMES = ("weights", "eligibility_trace", "delta", "td_error", "activities")
 # which form keeps the trace where nobody watches
@@ -183,10 +183,21 @@ def test_refuses_what_is_not_there():
         with pytest.raises(ValidationError, match="must be a function"):
             watch(net.conn, "weights", "norm")
         node = watch(net.conn, "weights", lambda w: w.sum(axis=1))
-    with pytest.raises(BuildError, match=r"reduce makes 2 numbers.*size_out=2"):
+    with pytest.raises(BuildError, match=r"reduce makes 2 numbers.*Node has 1"):
+        nengo.Simulator(net)
+    node.output = Watching(net.conn, "weights", lambda w: None, 1)
+    with pytest.raises(BuildError, match=r"reduce makes 0 numbers"):
         nengo.Simulator(net)
     with pytest.raises(SimulationError, match="takes no slider"):
         node.output.run(0.01)
+    sparse = nengo.Sparse((1, 1), init=[1.0], indices=[[0, 0]])
+    with nengo.Network() as thin:
+        watch(
+            nengo.Connection(nengo.Node(1), nengo.Node(None, 1), transform=sparse),
+            "weights",
+        )
+    with pytest.raises(BuildError, match="sparse weights"):
+        nengo.Simulator(thin)
     with other:
         watch(net.conn, "delta")
     with pytest.raises(BuildError, match="of the same network"):

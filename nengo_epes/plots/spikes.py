@@ -55,7 +55,7 @@ def raster(time, spikes, td_error, trace, axes=None):
     td_error = td_error[:, None] if td_error.ndim == 1 else td_error
     trace = trace[:, None] if trace.ndim == 1 else trace
     for name, data in (("spikes", spikes), ("td_error", td_error), ("trace", trace)):
-        if data.ndim != 2 or len(data) != len(time):
+        if data.ndim != 2 or len(data) != len(time) or not data.size:
             raise ValidationError(
                 f"has the shape {data.shape}, for {len(time)} steps: give (steps, n), "
                 "of a trace for all weights some columns",
