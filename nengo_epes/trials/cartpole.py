@@ -17,8 +17,12 @@ from nengo_epes.trials.training import connect, solved_after, train
 
 ENVIRONMENT = "CartPole-v1"
 N_STEPS = 70_000
-# the cases that a study compares, see `nengo_epes.sweep`
-STUDY = {"with traces": {"lambda_": 0.9}, "without traces": {"lambda_": 0.0}}
+# the cases that a study compares, see `nengo_epes.sweep`; each with the learning rates
+# that suit it
+STUDY = {
+    "with traces": {"lambda_": 0.9},
+    "without traces": {"lambda_": 0.0, "eta_actor": 0.0002},
+}
 CRITERION, WINDOW = 475.0, 50
 
 # m, m/s, rad, rad/s: beyond the first and third an episode ends
