@@ -112,12 +112,12 @@ def _runs(records, cases):
 
 
 def _plot(runs, path):
-    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
     from nengo_epes.files import write_atomically
     from nengo_epes.plots import learning_curves
 
-    # a file is drawn, not a window, also where there is no screen
-    with mpl.rc_context({"backend": "agg"}):
-        figure = learning_curves(runs, over="episodes").figure
-        write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
+    # without pyplot: a file is drawn, not a window, also where there is no screen
+    figure = Figure(layout="constrained")
+    learning_curves(runs, over="episodes", ax=figure.subplots())
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
