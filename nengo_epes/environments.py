@@ -169,7 +169,7 @@ class Environment(nengo.Process):
         self.reward_scale = reward_scale
         self.observation_range = self._seen.ranges
         # what the builder gives to the operator of a simulator
-        self._world = self._first_seed = None
+        self.world = self._first_seed = None
 
     @property
     def n_actions(self):
@@ -206,7 +206,7 @@ class Environment(nengo.Process):
         """Make the function of one step."""
         steps, seen, held = (state[name] for name in ("steps", "observation", "held"))
         every = self.steps_per_action
-        world, first_seed = self._world, self._first_seed
+        world, first_seed = self.world, self._first_seed
         if world is None:  # used without a simulator, as by `run_steps`
             world = open_environment(self.environment, self.arguments)
         if first_seed is None:
@@ -281,5 +281,5 @@ def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
         seed = int(rng.randint(2**31))
     process = copy.copy(process)
     process._first_seed = seed
-    process._world = open_environment(process.environment, process.arguments)
+    process.world = open_environment(process.environment, process.arguments)
     return build_process(model, process, sig_in, sig_out, mode)

@@ -12,7 +12,6 @@ import numpy as np
 from nengo.builder.processes import SimProcess
 
 from nengo_epes.checkpoints.files import CheckpointError
-from nengo_epes.environments import Environment
 
 FUNCTIONS = types.FunctionType | types.MethodType | functools.partial
 # what hides its state, or changes it where it cannot be set
@@ -153,7 +152,8 @@ def find_worlds(simulator):
         In the order of the steps.
     """
     processes = (getattr(op, "process", None) for op in simulator.step_order)
-    return [p._world for p in processes if isinstance(p, Environment)]
+    worlds = (getattr(process, "world", None) for process in processes)
+    return [world for world in worlds if world is not None]
 
 
 def pickled(world):

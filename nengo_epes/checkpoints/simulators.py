@@ -11,7 +11,6 @@ from nengo.builder.signal import SignalDict
 from nengo_epes.checkpoints import hidden
 from nengo_epes.checkpoints.files import CheckpointError, read, write
 from nengo_epes.checkpoints.layout import bases, describe, difference
-from nengo_epes.learning_rules.looking import WatchedSignals
 from nengo_epes.version import __version__
 
 
@@ -117,8 +116,8 @@ def load(simulator, path):
         vars(world).update(attributes)
     simulator.clear_probes()
     simulator._probe_step_time()  # what Nengo itself does after every step
-    if isinstance(simulator.signals, WatchedSignals):
-        simulator.signals.keep_up()
+    # signals that are written late, see `nengo_epes.learning_rules`
+    getattr(simulator.signals, "keep_up", lambda: None)()
     return header["note"]
 
 

@@ -15,6 +15,8 @@ TINY = 1e-300
 class _Gaussian:
     """A Gaussian policy as `DecisionProcess` wants it."""
 
+    mean_action_is = "mean"
+
     def __init__(self, spec):
         self.spec = spec
         self.n_rows = spec.n_rows
@@ -52,6 +54,8 @@ class _Gaussian:
 
 class _Softmax:
     """A softmax policy as `DecisionProcess` wants it."""
+
+    mean_action_is = "probability"
 
     def __init__(self, n_actions):
         gaussian.check_n_actions(n_actions)
@@ -127,6 +131,7 @@ class _Policy(nengo.Network):
         self.entropy = policy.entropy
         # for figures: mean actions (..., actions) from what is decoded (..., rows)
         self.mean_action = policy.mean_action
+        self.mean_action_is = policy.mean_action_is
 
 
 class GaussianPolicy(_Policy):

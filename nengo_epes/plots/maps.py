@@ -6,7 +6,6 @@ import numpy as np
 from nengo.builder.ensemble import get_activities
 from nengo.exceptions import ValidationError
 
-from nengo_epes.networks import SoftmaxPolicy
 from nengo_epes.plots.style import new_axes
 
 
@@ -121,8 +120,8 @@ def policy_map(simulator, actor, weights, x, y, labels, observe=None, axes=None)
             f"got {len(axes)} of them for {len(actions)} actions; give one for each",
             attr="axes",
         )
-    softmax = isinstance(actor.policy, SoftmaxPolicy)
-    what, limits = ("probability", (0, 1)) if softmax else ("mean", None)
+    what = actor.policy.mean_action_is
+    limits = (0, 1) if what == "probability" else None
     for k, (ax, action) in enumerate(zip(axes, actions, strict=True)):
         _draw_map(ax, x, y, action, labels, f"{what} of action {k}", limits)
     return axes
