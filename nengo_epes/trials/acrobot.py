@@ -124,7 +124,6 @@ def build(
             actor_step=Intentional(eta_actor, normalize=True),
             entropy_bonus=entropy_bonus,
         )
-        nengo.Connection(world[env.observation], state, synapse=None)
         connect(world, agent, evaluate)
     return network, world, agent
 

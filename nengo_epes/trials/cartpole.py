@@ -118,7 +118,6 @@ def build(
             entropy_bonus=0.01,
             pre_synapse=pre_synapse,
         )
-        nengo.Connection(world[env.observation], state, synapse=None)
         connect(world, agent, evaluate)
     return network, world, agent
 

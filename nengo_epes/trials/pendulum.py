@@ -129,7 +129,6 @@ def build(
             critic_step=Intentional(eta_critic),
             actor_step=Intentional(eta_actor, normalize=True),
         )
-        nengo.Connection(world[env.observation], state, synapse=None)
         connect(world, agent, evaluate)
     return network, world, agent
 

@@ -90,7 +90,7 @@ def neurons_of(module, neurons=None):
 
 
 def connect(world, agent, evaluate=False):
-    """Connect an agent to its environment; sight is left to the caller.
+    """Connect an agent to its environment, in both directions.
 
     Parameters
     ----------
@@ -114,6 +114,7 @@ def connect(world, agent, evaluate=False):
     ...     connect(world, agent)
     """
     env = world.output
+    nengo.Connection(world[env.observation], agent.critic.state, synapse=None)
     for name in ("reward", "discount", "learn", "decide", "reset"):
         signal = world[getattr(env, name)]
         nengo.Connection(signal, getattr(agent, name), synapse=None)
