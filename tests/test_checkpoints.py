@@ -299,6 +299,8 @@ def test_other_simulators(tmp_path):
         checkpoints.save(sim, path)
     with pytest.raises(CheckpointError, match="closed"):
         checkpoints.save(sim, tmp_path / "b")
+    with pytest.raises(CheckpointError, match=r"is no nengo\.Simulator"):
+        checkpoints.save(small(), tmp_path / "b")
     with simulator(small(), dt=0.002) as sim:
         assert_refused(sim, path, r"its dt is 0.001 s, here it is 0.002 s")
     with simulator(small(), seed=7) as sim:

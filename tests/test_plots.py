@@ -100,6 +100,8 @@ def test_groups_differ_in_colour_and_dashes():
     [
         ({}, {}, "give runs"),
         ({"a": []}, {}, "'a' has no runs"),
+        ({"a": [{"returns": [1.0]}]}, {}, "'a' has the run.*returns and steps"),
+        ({"a": [3]}, {}, "'a' has the run 3"),
         ({"a": [{"returns": [1.0], "steps": 30}]}, {}, r"steps of \(\)"),
         ({"a": [{"returns": [1, 1], "steps": [9, 9]}]}, {}, "cumsum"),
         ({"a": [*runs([1]), *runs([1], length=20)]}, {}, "ended after 10"),

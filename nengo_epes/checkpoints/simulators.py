@@ -161,6 +161,11 @@ def _versions():
 
 def _check_kind(simulator):
     """Refuse a simulator that has no state, or one that nobody could find again."""
+    if not isinstance(simulator, nengo.Simulator):
+        raise CheckpointError(
+            f"{simulator!r} is no nengo.Simulator; build one with "
+            "nengo.Simulator(network, optimize=False)"
+        )
     if simulator.closed:
         raise CheckpointError(
             "the simulator is closed and has no state any more; save and load before "

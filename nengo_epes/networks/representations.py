@@ -112,7 +112,8 @@ def place_cells(centres, width, rate=200.0, label="place cells", seed=None):
     Raises
     ------
     ValidationError
-        If the centres are no matrix, or a width is not above 0.
+        If the centres are no matrix, or there are other widths than one or one for each
+        dimension, all above 0.
 
     Examples
     --------
@@ -131,7 +132,14 @@ def place_cells(centres, width, rate=200.0, label="place cells", seed=None):
             f"(got shape {centres.shape})",
             attr="centres",
         )
-    width = np.broadcast_to(np.asarray(width, dtype=float), centres.shape[1])
+    width = np.asarray(width, dtype=float)
+    if width.shape not in ((), (centres.shape[1],)):
+        raise ValidationError(
+            f"must be one number, or one for each of the {centres.shape[1]} dimensions "
+            f"(got {width.tolist()})",
+            attr="width",
+        )
+    width = np.broadcast_to(width, centres.shape[1])
     if not (width > 0).all():
         raise ValidationError(f"must be above 0 (got {width.tolist()})", attr="width")
     directions = centres / width**2

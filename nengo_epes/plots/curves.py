@@ -104,7 +104,14 @@ def _over_seeds(label, runs, window, over):
 
 
 def _checked_run(label, run):
-    returns, steps = (np.asarray(run[key], float) for key in ("returns", "steps"))
+    try:
+        returns, steps = (np.asarray(run[key], float) for key in ("returns", "steps"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValidationError(
+            f"{label!r} has the run {run!r}: give runs with numbers as their returns "
+            "and steps, as from train",
+            attr="curves",
+        ) from error
     if returns.ndim != 1 or returns.shape != steps.shape or not len(returns):
         raise ValidationError(
             f"{label!r} has returns of the shape {returns.shape} and steps of "

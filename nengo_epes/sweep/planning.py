@@ -47,12 +47,13 @@ def grid(**values):
 def plan(trial, cases, seeds):
     """Return what the file of each trial will begin with, by its name."""
     name = _importable(trial)
-    if isinstance(seeds, int):
+    seeds = _checked_seeds(seeds)
+    if not isinstance(cases, dict) or not cases:
         raise ValidationError(
-            f"must be several (got {seeds}); give range({seeds}) or [{seeds}]",
-            attr="seeds",
+            f"must be the parameters of each case, by its name (got {cases!r}); for "
+            "all combinations of lists see grid()",
+            attr="cases",
         )
-    seeds = [operator.index(seed) for seed in seeds]
     planned = {}
     for case, parameters in cases.items():
         if not isinstance(case, str):
@@ -83,6 +84,23 @@ def plan(trial, cases, seeds):
                 "seed": seed,
             }
     return planned
+
+
+def _checked_seeds(seeds):
+    if isinstance(seeds, int):
+        raise ValidationError(
+            f"must be several (got {seeds}); give range({seeds}) or [{seeds}]",
+            attr="seeds",
+        )
+    try:
+        whole = [operator.index(seed) for seed in seeds]
+    except TypeError as error:
+        raise ValidationError(
+            f"must be whole numbers, as in range(20) (got {seeds!r})", attr="seeds"
+        ) from error
+    if not whole:
+        raise ValidationError("there are none; give range(20)", attr="seeds")
+    return whole
 
 
 def _importable(trial):

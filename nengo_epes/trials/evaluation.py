@@ -6,6 +6,7 @@ import functools
 
 import nengo
 import numpy as np
+from nengo.exceptions import ValidationError
 
 from nengo_epes.spaces import check_gymnasium
 from nengo_epes.trials.training import run_episode, solved_after, train
@@ -93,6 +94,11 @@ def evaluate(preset, weights, seed=0, n_episodes=100, environment=None, **option
     (n_episodes,) array
         The return of each.
 
+    Raises
+    ------
+    ValidationError
+        If there is no episode, or the weights are those of another agent.
+
     Examples
     --------
     >>> from nengo_epes.trials import cartpole, training
@@ -100,12 +106,21 @@ def evaluate(preset, weights, seed=0, n_episodes=100, environment=None, **option
     >>> evaluate(cartpole, trained["weights"], n_episodes=2, n_neurons=50).shape
     (2,)
     """
+    if n_episodes < 1:
+        raise ValidationError(f"must be at least 1 (got {n_episodes})", "n_episodes")
     if environment is None:
         environment = functools.partial(make_fixed, preset.ENVIRONMENT)
     network, world, agent = preset.build(
         seed, environment=environment, evaluate=True, **options
     )
     for name, part in (("critic", agent.critic), ("actor", agent.actor)):
+        wanted = part.learned.size_out, part.learned.size_in
+        if np.shape(weights[name]) != wanted:
+            raise ValidationError(
+                f"those of the {name} have the shape {np.shape(weights[name])}, and "
+                f"here {wanted}; give the options with which it was trained",
+                attr="weights",
+            )
         part.learned.transform = weights[name]
     with nengo.Simulator(network, progress_bar=False) as simulator:
         return np.array([run_episode(simulator, world)[0] for _ in range(n_episodes)])

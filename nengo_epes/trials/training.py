@@ -89,6 +89,28 @@ def neurons_of(module, neurons=None):
     return name, module.NEURONS[name]
 
 
+def check_cells(**numbers):
+    """Refuse numbers of place cells along a dimension that have no distance.
+
+    Parameters
+    ----------
+    **numbers
+        By the names of the parameters.
+
+    Raises
+    ------
+    ValidationError
+        If one is below 2.
+
+    Examples
+    --------
+    >>> check_cells(n_angles=21, n_velocities=15)
+    """
+    for name, number in numbers.items():
+        if number < 2:
+            raise ValidationError(f"must be at least 2 (got {number})", attr=name)
+
+
 def connect(world, agent, evaluate=False):
     """Connect an agent to its environment, in both directions.
 
@@ -216,7 +238,7 @@ def train(build, seed=0, n_steps=None, stop=None, **options):
     Raises
     ------
     ValidationError
-        If nothing would end it.
+        If nothing would end it, or it would end before it begins.
 
     Examples
     --------
@@ -227,6 +249,8 @@ def train(build, seed=0, n_steps=None, stop=None, **options):
     """
     if n_steps is None and stop is None:
         raise ValidationError("give n_steps or stop, or it never ends", attr="n_steps")
+    if n_steps is not None and n_steps < 1:
+        raise ValidationError(f"must be at least 1 (got {n_steps})", attr="n_steps")
     limit = np.inf if n_steps is None else n_steps
     network, world, agent = build(seed, **options)
     returns, steps = [], []
