@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from nengo_epes.trials import acrobot
 from nengo_epes.trials.evaluation import FIRST_RESET, evaluate
-from nengo_epes.trials.training import preset, train
+from nengo_epes.trials.presets import preset
+from nengo_epes.trials.training import train
 
 SIZE = {"n_angles": 4, "n_velocities": 4}
 

@@ -25,6 +25,7 @@ MODULES = (
     "nengo_epes.trials.cartpole",
     "nengo_epes.trials.pendulum",
     "nengo_epes.trials.mountain_car",
+    "nengo_epes.trials.presets",
     "nengo_epes.trials.training",
     "nengo_epes.trials.evaluation",
     "nengo_epes.trials.movie",

@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 
 from nengo_epes.trials import mountain_car
 from nengo_epes.trials.evaluation import FIRST_RESET, evaluate
-from nengo_epes.trials.training import preset, train
+from nengo_epes.trials.presets import preset
+from nengo_epes.trials.training import train
 
 N_CELLS, RATE = 8, 200.0
 

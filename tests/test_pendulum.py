@@ -9,7 +9,8 @@ from textbook import Normalised
 
 from nengo_epes.trials import pendulum
 from nengo_epes.trials.evaluation import FIRST_RESET, evaluate
-from nengo_epes.trials.training import preset, solved_after
+from nengo_epes.trials.presets import preset
+from nengo_epes.trials.training import solved_after
 
 N_ANGLES, N_VELOCITIES, WIDTH = 9, 5, 0.9
 SMALL = {"n_angles": N_ANGLES, "n_velocities": N_VELOCITIES, "width": WIDTH}

@@ -15,7 +15,7 @@ import pytest
 
 from nengo_epes.__main__ import main
 from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.trials import cartpole, evaluation, run_files, runs, training
+from nengo_epes.trials import cartpole, evaluation, presets, run_files, runs, training
 
 KILLED = """
 import os, signal, sys
@@ -246,13 +246,13 @@ def test_damaged(text, tmp_path):
             load(tmp_path)
 
 
-@pytest.mark.parametrize("environment", training.PRESETS)
+@pytest.mark.parametrize("environment", presets.PRESETS)
 def test_presets(environment):
     """Each preset has settings for neurons, with which it can be built; their names are
     words of a command line."""
-    preset = training.preset(environment)
+    preset = presets.preset(environment)
     assert preset.ENVIRONMENT == environment
     assert all(name == shlex.quote(name) for name in preset.NEURONS)
     for name in preset.NEURONS:
-        network, world, _ = preset.build(0, **training.neurons_of(preset, name)[1])
+        network, world, _ = preset.build(0, **presets.neurons_of(preset, name)[1])
         assert world in network.all_nodes

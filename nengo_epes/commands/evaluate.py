@@ -29,13 +29,13 @@ def _evaluate(options):
     if options.episodes < 2:
         raise ValueError(f"--episodes must be at least 2 (got {options.episodes})")
 
-    from nengo_epes.trials import evaluation, run_files, runs, training
+    from nengo_epes.trials import evaluation, presets, run_files, runs
 
     folder = Path(options.folder)
     settings = runs.settings_of(folder)
     weights, episodes = runs.weights_of(folder)
-    preset = training.preset(settings["environment"])
-    arguments = training.neurons_of(preset, settings["neurons"])[1]
+    preset = presets.preset(settings["environment"])
+    arguments = presets.neurons_of(preset, settings["neurons"])[1]
     path = check_writable(folder / run_files.EVALUATION)
     if options.movie:
         from nengo_epes.trials import movie

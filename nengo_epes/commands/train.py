@@ -54,10 +54,10 @@ def _train(options):
     if options.seed is not None and not 0 <= options.seed < 2**31 - 1:
         raise ValueError(f"--seed must be from 0 to 2**31 - 2 (got {options.seed})")
 
-    from nengo_epes.trials import run_files, runs, training
+    from nengo_epes.trials import presets, run_files, runs
 
-    preset = training.preset(options.environment)
-    neurons = training.neurons_of(preset, options.neurons)[0]
+    preset = presets.preset(options.environment)
+    neurons = presets.neurons_of(preset, options.neurons)[0]
     limits = {"steps": options.steps, "episodes": options.episodes}
     seed = options.seed or 0
     folder = Path(options.output or f"{options.environment}-{neurons}-{seed}")

@@ -13,7 +13,8 @@ import numpy as np
 from nengo_epes.environments import Environment
 from nengo_epes.networks import ActorCritic, SoftmaxPolicy, random_features
 from nengo_epes.steps import Intentional
-from nengo_epes.trials.training import connect, solved_after, train
+from nengo_epes.trials.presets import connect
+from nengo_epes.trials.training import solved_after, train
 
 ENVIRONMENT = "CartPole-v1"
 N_STEPS = 70_000

@@ -77,7 +77,7 @@ def evaluate(preset, weights, seed=0, n_episodes=100, environment=None, **option
     Parameters
     ----------
     preset : module
-        With ``ENVIRONMENT`` and ``build``, see `nengo_epes.trials.training.preset`.
+        With ``ENVIRONMENT`` and ``build``, see `nengo_epes.trials.presets.preset`.
     weights : dict of str to array
         From `nengo_epes.trials.training.learned_weights`.
     seed : int

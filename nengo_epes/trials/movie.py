@@ -124,7 +124,7 @@ def record(preset, weights, path, seed=0, n_episodes=1, **options):
     Parameters
     ----------
     preset : module
-        With ``ENVIRONMENT`` and ``build``, see `nengo_epes.trials.training.preset`.
+        With ``ENVIRONMENT`` and ``build``, see `nengo_epes.trials.presets.preset`.
     weights : dict of str to array
         From `nengo_epes.trials.training.learned_weights`.
     path : path

@@ -15,7 +15,7 @@ from nengo_epes.environments import Environment
 from nengo_epes.networks import ActorCritic, GaussianPolicy, grid, place_cells
 from nengo_epes.steps import Intentional
 from nengo_epes.trials.evaluation import train_and_evaluate
-from nengo_epes.trials.training import check_cells, connect, preset
+from nengo_epes.trials.presets import check_cells, connect, preset
 
 ENVIRONMENT = "Pendulum-v1"
 N_STEPS = 60_000

@@ -21,7 +21,7 @@ import numpy as np
 
 from nengo_epes import checkpoints
 from nengo_epes.files import make_folder
-from nengo_epes.trials import training
+from nengo_epes.trials import presets, training
 from nengo_epes.trials.run_files import (
     CHECKPOINT,
     CURVE,
@@ -44,11 +44,11 @@ def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
     folder : path
         Made where it is not there.
     environment : str
-        See `nengo_epes.trials.training.preset`.
+        See `nengo_epes.trials.presets.preset`.
     seed : int
         Of the network, the environment and the actions.
     neurons : str, optional
-        See `nengo_epes.trials.training.neurons_of`.
+        See `nengo_epes.trials.presets.neurons_of`.
     steps, episodes : int, optional
         After which it ends, with an episode. By default after the steps of the preset.
 
@@ -63,13 +63,13 @@ def begin(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
     --------
     See `go_on`.
     """
-    preset = training.preset(environment)
+    preset = presets.preset(environment)
     if steps is None and episodes is None:
         steps = preset.N_STEPS
     settings = {
         "environment": environment,
         "seed": seed,
-        "neurons": training.neurons_of(preset, neurons)[0],
+        "neurons": presets.neurons_of(preset, neurons)[0],
         "steps": steps,
         "episodes": episodes,
     }
@@ -166,8 +166,8 @@ def go_on(folder, every=5000, report=None, stopped=None, **limits):
     settings = settings_of(folder)
     if any(limit is not None for limit in limits.values()):
         settings |= {"steps": None, "episodes": None, **limits}
-    preset = training.preset(settings["environment"])
-    options = training.neurons_of(preset, settings["neurons"])[1]
+    preset = presets.preset(settings["environment"])
+    options = presets.neurons_of(preset, settings["neurons"])[1]
     network, world, agent = preset.build(settings["seed"], **options)
     # unoptimized, so that another process goes on bit for bit
     with nengo.Simulator(network, progress_bar=False, optimize=False) as simulator:
