@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 
 from nengo_epes.files import write_atomically
 from nengo_epes.plots import learning_curves
+from nengo_epes.plots.style import STYLES
 from nengo_epes.sweep import read, sweep
 
 SEEDS = range(10)
 RESULTS = Path(__file__).parent / "results"
-STYLES = [("#0072B2", "o"), ("#D55E00", "s")]  # Okabe and Ito's colours
 
 
 def summary(runs, bounds):
@@ -76,9 +76,10 @@ def plot(preset, cases, bounds, axes):
         for case, runs in cases.items()
     }
     learning_curves(curves, preset.WINDOW, ax=axes[0])
-    for (case, runs), (colour, marker) in zip(cases.items(), STYLES, strict=False):
+    # as the curves
+    for (case, runs), style, marker in zip(cases.items(), STYLES, "os", strict=False):
         seeds, greedy = ([run[key] for run in runs] for key in ("seed", "greedy mean"))
-        axes[1].plot(seeds, greedy, marker, color=colour, label=case)
+        axes[1].plot(seeds, greedy, marker, color=style["color"], label=case)
     for bound in bounds:
         axes[1].axhline(bound, color="0.3", lw=0.8, ls=":")
     axes[1].set(xlabel="seed", ylabel="mean greedy return, 100 fixed beginnings")
