@@ -82,3 +82,25 @@ def test_pendulum():
         when = f"{episodes:g}" if np.isfinite(episodes) else ""
         told = f"{np.mean(greedy):.1f}", f"{min(greedy):.1f}"
         assert row(*told, learned(found), when) in AGENTS
+
+
+def test_readme():
+    """The line of each task has the numbers of its study."""
+    lines = {
+        line.split(",")[0]: line
+        for line in README.splitlines()
+        if "actor-critic" in line
+    }
+    for case in ("relu", "lif"):
+        found = runs("cartpole", case)
+        for number in (f"{median(found, 'episodes'):g}", f"{learned(found)}"):
+            assert number in lines["| CartPole-v1"]
+        assert f"{median(found, 'steps') / 1000:.1f}k" in lines["| CartPole-v1"]
+    for study, name in (
+        ("pendulum", "| Pendulum-v1"),
+        ("mountain_car", "| MountainCarContinuous-v0"),
+        ("acrobot", "| Acrobot-v1"),
+    ):
+        greedy = [run["greedy mean"] for run in runs(study, "with traces")]
+        assert f"{np.mean(greedy):.1f}" in lines[name]
+        assert "worst" not in lines[name] or f"worst {min(greedy):.1f}" in lines[name]
