@@ -145,7 +145,7 @@ def test_form_is_the_one_that_is_tested(case, monkeypatch):
         forms.append(choose_form(*args))
         return forms[-1]
 
-    monkeypatch.setattr("nengo_epes.learning_rules.epes.choose_form", note)
+    monkeypatch.setattr("nengo_epes.learning_rules.epes_build.choose_form", note)
     for k in (1, 16):
         nengo.Simulator(network(case, k)).close()
     assert [type(form) for form in forms] == [Direct, case[0]]
@@ -333,7 +333,7 @@ def test_many_blocks(case, size, monkeypatch):
         with nengo.Simulator(net) as sim:
             sim.run_steps(143)
             seen.append([*arrays(sim, net.learned), sim.data[net.all_probes[0]]])
-        monkeypatch.setattr("nengo_epes.learning_rules.traces.BLOCK", size)
+        monkeypatch.setattr("nengo_epes.learning_rules.trace_steps.BLOCK", size)
         monkeypatch.setattr("nengo_epes.learning_rules.deferred.BLOCK", size)
     for whole, cut in zip(*seen, strict=True):
         assert_close(cut, whole)

@@ -1,7 +1,8 @@
 """Learning rules, one a file, and what their builders share."""
 
 from nengo_epes.learning_rules.activities import build_activities
-from nengo_epes.learning_rules.epes import EPES, build_epes
+from nengo_epes.learning_rules.epes import EPES
+from nengo_epes.learning_rules.epes_build import build_epes
 from nengo_epes.learning_rules.epes_sim import EPESSim
 from nengo_epes.learning_rules.feedback import build_feedback, build_spread
 from nengo_epes.learning_rules.post import build_post_activities

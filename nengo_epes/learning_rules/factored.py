@@ -17,7 +17,8 @@ from nengo_epes.learning_rules.forms import (
 )
 from nengo_epes.learning_rules.looking import array_of
 from nengo_epes.learning_rules.signals import explain_overflow
-from nengo_epes.learning_rules.traces import blocks, build_trace, make_trace_steps
+from nengo_epes.learning_rules.trace_steps import blocks, make_trace_steps
+from nengo_epes.learning_rules.traces import build_trace
 
 
 class Factored(Form):

@@ -21,7 +21,8 @@ from nengo.builder.signal import Signal
 from nengo_epes import updates
 from nengo_epes.learning_rules.looking import array_of
 from nengo_epes.learning_rules.signals import explain_overflow
-from nengo_epes.learning_rules.traces import blocks, build_trace, make_trace_steps
+from nengo_epes.learning_rules.trace_steps import blocks, make_trace_steps
+from nengo_epes.learning_rules.traces import build_trace
 
 FOREIGN = "of the trace's synapse"
 

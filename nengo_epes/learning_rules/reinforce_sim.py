@@ -17,7 +17,7 @@ from nengo_epes.learning_rules.reinforce_state import (
     make_multiply,
 )
 from nengo_epes.learning_rules.signals import explain_overflow, make_finite_check
-from nengo_epes.learning_rules.traces import blocks
+from nengo_epes.learning_rules.trace_steps import blocks
 
 
 class GaussianREINFORCESim(Operator):
