@@ -8,9 +8,6 @@ import numpy as np
 from nengo_epes import gaussian, softmax
 from nengo_epes.networks.decisions import DecisionProcess, check_timing
 
-# p ln p goes to 0 with p
-TINY = 1e-300
-
 
 class _Gaussian:
     """A Gaussian policy as `DecisionProcess` wants it."""
@@ -83,7 +80,9 @@ class _Softmax:
 
     def entropy(self, decision):
         chances = decision[self.layout["probabilities"]]
-        return float(-chances @ np.log(np.maximum(chances, TINY)))
+        # p ln p goes to 0 with p
+        chances = chances[chances > 0]
+        return float(-chances @ np.log(chances))
 
     def decide(self, decoded, noise):
         chances = softmax.probabilities(decoded)
