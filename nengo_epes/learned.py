@@ -34,7 +34,6 @@ FORMAT, VERSION = "nengo_epes-learned", 1
 
 # index: position among the learned connections; attribute: "weights" or "encoders"
 _Learned = namedtuple("_Learned", ["index", "attribute", "conn", "signal"])
-_Stored = namedtuple("_Stored", ["index", "attribute", "label", "array"])
 
 
 def weights(sim, conn):
@@ -87,11 +86,9 @@ def weights(sim, conn):
         )
     signal = sim.model.sig[conn].get("weights")
     if signal is None or signal.sparse or signal.ndim != 2:
-        shape = "no weights" if signal is None else f"shape {signal.shape}"
-        kind = "sparse, " if signal is not None and signal.sparse else ""
         raise ValueError(
-            f"{conn}: its weights are not a dense 2-D matrix (got {kind}{shape}); pass "
-            "a connection from an ensemble, or one with a 2-D array as its transform"
+            f"{conn}: its weights are not a dense 2-D matrix (got {signal}); pass a "
+            "connection from an ensemble, or one with a 2-D array as its transform"
         )
     return np.array(sim.signals[signal], order="C")
 
@@ -152,15 +149,16 @@ def save(sim, path):
             "nothing to save"
         )
     arrays = [np.array(sim.signals[item.signal], order="C") for item in learned]
-    header = {"format": FORMAT, "version": VERSION, "learned": []}
-    for item, array in zip(learned, arrays, strict=True):
-        entry = {
+    entries = [
+        {
             "index": item.index,
             "attribute": item.attribute,
             "label": str(item.conn),
-            "shape": array.shape,
+            "shape": item.signal.shape,
         }
-        header["learned"].append(entry)
+        for item in learned
+    ]
+    header = {"format": FORMAT, "version": VERSION, "learned": entries}
     text = json.dumps(header).encode()
     members = {f"array{i}": array for i, array in enumerate(arrays)}
     members["header"] = np.frombuffer(text, np.uint8)
@@ -228,8 +226,8 @@ def load(sim, path):
             "network"
         )
     values = [
-        _fit(path, target, source)
-        for target, source in zip(learned, stored, strict=True)
+        _fit(path, target, entry, array)
+        for target, (entry, array) in zip(learned, stored, strict=True)
     ]
     for target, value in zip(learned, values, strict=True):
         sim.signals[target.signal] = value
@@ -305,8 +303,8 @@ def freeze(sim, network):
     (100, 1)
     """
     _check_open(sim)
-    seeds, originals = sim.model.seeds, network.all_objects
-    for obj in (network, *originals):
+    seeds, originals = sim.model.seeds, [network, *network.all_objects]
+    for obj in originals:
         if obj not in seeds:
             raise ValueError(
                 f"{obj}: not built in this simulator; pass the simulated network or "
@@ -330,9 +328,8 @@ def freeze(sim, network):
         # nengo 4.1 emits this when it copies a passthrough node
         warnings.filterwarnings("ignore", "'Node.size_out' is being overwritten")
         frozen = network.copy(add_to_container=False)
-    frozen.seed = int(seeds[network])
     left_out = set()
-    for original, copy in zip(originals, frozen.all_objects, strict=True):
+    for original, copy in zip(originals, [frozen, *frozen.all_objects], strict=True):
         copy.seed = int(seeds[original])
         if original not in inside:
             left_out.add(copy)
@@ -401,7 +398,7 @@ def _digest(text, arrays):
 
 
 def _read(path):
-    """Return what a file stores, as a list of _Stored, if its checksum is right."""
+    """Return pairs (entry of the header, array) if the checksum is right."""
     content = Path(path).read_bytes()
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
@@ -414,10 +411,7 @@ def _read(path):
                 raise ValueError("wrong checksum")
         if any(array.dtype.kind != "f" for array in arrays):
             raise ValueError("an array that is not floating-point")
-        return [
-            _Stored(entry["index"], entry["attribute"], entry["label"], array)
-            for entry, array in zip(header["learned"], arrays, strict=True)
-        ]
+        return list(zip(header["learned"], arrays, strict=True))
     except Exception as error:  # damage makes zipfile, numpy and json raise many kinds
         raise ValueError(
             f"{path}: not an intact file of learned.save, version {VERSION} (got "
@@ -425,20 +419,18 @@ def _read(path):
         ) from error
 
 
-def _fit(path, target, source):
-    """Return the stored array in the target's precision, or refuse it."""
+def _fit(path, target, entry, array):
+    """Return a stored array in the precision of its target, or refuse it."""
     here = f"{target.conn}, {target.attribute} of shape {target.signal.shape}"
-    there = f"{source.label}, {source.attribute} of shape {source.array.shape}"
-    if (target.index, target.attribute) != (
-        source.index,
-        source.attribute,
-    ) or target.signal.shape != source.array.shape:
+    there = f"{entry['label']}, {entry['attribute']} of shape {array.shape}"
+    expected = target.index, target.attribute, target.signal.shape
+    if (entry["index"], entry["attribute"], array.shape) != expected:
         raise ValueError(
             f"{here}: {path} stores {there} in its place; load into a network whose "
             "learned connections have the same order and the same shapes"
         )
     with np.errstate(over="ignore"):
-        value = source.array.astype(target.signal.dtype)
+        value = array.astype(target.signal.dtype)
     return _finite(value, f"{here}, loaded from {path}")
 
 
@@ -484,22 +476,11 @@ def _fix_weights(conn, matrix):
         conn.solver = nengo.solvers.NoSolver(matrix.T, weights=True)
         conn.solver.compositional = False
     else:
-        ends = {"pre": conn.pre_obj.neurons, "post": conn.post}
-        del conn.pre, conn.post  # read-only once set
-        nengo.Connection.__init__(
-            conn,
-            **ends,
-            synapse=conn.synapse,
-            function=None,
-            transform=matrix,
-            solver=nengo.Connection.solver.default,
-            learning_rule_type=None,
-            eval_points=None,
-            scale_eval_points=True,
-            label=conn.label,
-            seed=conn.seed,
-        )
-        conn._initialized = True
+        conn.function = conn.eval_points = None
+        conn.solver = nengo.Connection.solver.default
+        # read-only once set; a new Connection would leave attributes with the old one
+        nengo.Connection.pre.data[conn] = conn.pre_obj.neurons
+        conn.transform = matrix
 
 
 def _fix_decoded_probe(sim, original, probe):
