@@ -270,8 +270,9 @@ def freeze(sim, network):
     * A learned connection from an ensemble becomes a connection from the ensemble's
       neurons, with the weights as its transform. With a weight solver it stays a
       connection between ensembles, with the weights in a `nengo.solvers.NoSolver`.
-    * Connections into learning rules and probes of learning rules are left out. A probe
-      of the weights of a learned connection stays, and records constant weights.
+    * Connections into learning rules and probes of learning rules are left out. The
+      Nodes and ensembles that computed an error stay. A probe of the weights of a
+      learned connection stays as well, and records constant weights.
     * If ``network`` is a subnetwork, connections between it and the outside are left
       out, and so are probes of objects outside.
     * If encoders were learned, the decoders of that ensemble are fixed as well. Nengo
@@ -477,7 +478,6 @@ def _fix_weights(conn, matrix):
         conn.solver.compositional = False
     else:
         conn.function = conn.eval_points = None
-        conn.solver = nengo.Connection.solver.default
         # read-only once set; a new Connection would leave attributes with the old one
         nengo.Connection.pre.data[conn] = conn.pre_obj.neurons
         conn.transform = matrix

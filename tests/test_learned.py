@@ -1,6 +1,7 @@
 """Learned weights are read, saved, loaded and fixed in a copy of the network."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pickle
@@ -404,7 +405,7 @@ def test_learned_encoders(neuron_type, zero):
     assert_allclose(got[-1][0], matrix, rtol=1e-15)
 
 
-def test_limits_of_rates_beside_learned_encoders():
+def test_learned_encoders_with_max_rates_and_intercepts():
     """An ensemble with max_rates and intercepts of its own is frozen without a warning,
     with the same gains."""
     model = Encoders(nengo.LIF())
@@ -817,6 +818,21 @@ def test_encoders_are_not_weights(tmp_path):
         learned.load(sim, tmp_path / "model.npz")
 
 
+def test_order_of_the_connections(tmp_path):
+    """Weights and encoders learned on one connection are not loaded into two."""
+    found = []
+    for rules in ([[nengo.PES(), nengo.Voja()]], [nengo.PES(), nengo.Voja()]):
+        with nengo.Network(seed=0) as net:
+            pre, post = nengo.Ensemble(9, 2), nengo.Ensemble(7, 2)
+            for rule in rules:
+                nengo.Connection(pre, post, learning_rule_type=rule)
+        found.append(net)
+    with nengo.Simulator(found[0]) as sim:
+        learned.save(sim, tmp_path / "model.npz")
+    with refused(found[1], r"encoders of shape \(7, 2\): .*the same order") as sim:
+        learned.load(sim, tmp_path / "model.npz")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_values_that_are_not_finite(value, tmp_path):
     """NaN, infinity, and what is infinite in the simulator's precision are refused by
@@ -903,6 +919,23 @@ def test_swapped_arrays_of_the_same_file(tmp_path):
     members["array0"] = members["array0"] + 1.0
     np.savez(path, **members)
     with refused(net, "wrong checksum") as sim:
+        learned.load(sim, path)
+
+
+@pytest.mark.parametrize("dtype", [str, complex, int])
+def test_arrays_that_are_not_floating_point(dtype, tmp_path):
+    """A crafted file with a right checksum but another type of array is refused."""
+    net, path = Model("ensemble to node", nengo.PES()), tmp_path / "model.npz"
+    with nengo.Simulator(net) as sim:
+        learned.save(sim, path)
+    with np.load(path) as file:
+        members = dict(file)
+    array = members["array0"] = np.full((2, N_PRE), 1).astype(dtype)
+    described = f"{array.dtype.str}{array.shape}".encode()
+    content = members["header"].tobytes() + described + array.tobytes()
+    members["sha256"] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
+    np.savez(path, **members)
+    with refused(net, "not floating-point") as sim:
         learned.load(sim, path)
 
 
