@@ -1,14 +1,14 @@
-"""The bandits of `nengo_epes.trials.bandit` over seeds: python benchmarks/bandit.py."""
+"""The bandits of `bandit_trial` over seeds: python benchmarks/bandit.py."""
 
 import json
 from pathlib import Path
 
+import bandit_trial as bandit
 import matplotlib as mpl
 import nengo
 import numpy as np
 
 from nengo_epes.files import write_atomically
-from nengo_epes.trials import bandit
 
 SEEDS = range(10)  # learning rate, period and bounds were chosen on 1000 to 1009
 RESULTS = Path(__file__).parent / "results"

@@ -1,6 +1,6 @@
 """Learning rates ten times too large: python benchmarks/bounded_steps.py.
 
-The networks are those of `nengo_epes.trials.random_networks`, seeds 0 to 19, 100,000
+The networks are those of `random_networks`, seeds 0 to 19, 100,000
 steps each. Counted is in how many all weights stay finite: with the plain step (which
 has to fail, or nothing would have been tested), with ObGD, with Intentional, and with
 ten times Intentional's eta, which takes the place of the learning rate. Finite is not
@@ -10,12 +10,13 @@ yet good: counted, too, is where the error ends above ten times that without lea
 import json
 from pathlib import Path
 
+import bounded_steps_trial as bounded_steps
 import matplotlib as mpl
 import nengo
 import numpy as np
+import random_networks
 
 from nengo_epes.files import write_atomically
-from nengo_epes.trials import bounded_steps, random_networks
 
 SEEDS = range(20)  # the kinds of networks were chosen on 1000 to 1011
 N_STEPS, CHUNK = 100_000, 1000

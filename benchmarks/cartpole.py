@@ -1,4 +1,4 @@
-"""CartPole-v1 over seeds, `nengo_epes.trials.cartpole`: python benchmarks/cartpole.py.
+"""CartPole-v1 over seeds, `nengo_epes.rl.cartpole`: python benchmarks/cartpole.py.
 
 An agent has learned when the mean return of 50 episodes in a row is at least 475. It
 goes on for 50 more, whose mean tells whether it stays so. If it has not after so many
@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nengo_epes.files import write_atomically
-from nengo_epes.trials import cartpole
+from nengo_epes.rl import cartpole
 
 # steps, neurons' intercepts, bonus and filters were chosen on seeds 1000 to 1009
 SEEDS = range(20)

@@ -2,7 +2,7 @@
 
 ``python benchmarks/cartpole_tuning.py``: a grid of both learning rates, as large for
 every method, on seeds of which no result is reported. The best pair is that with which
-most seeds learn (see `nengo_epes.trials.cartpole.trial`), and then, of equal ones, that
+most seeds learn (see `nengo_epes.rl.cartpole.trial`), and then, of equal ones, that
 which takes fewer episodes or, where none learns, ends with the larger mean return (0 if
 its values grow without end). What is done stands in ``study-cartpole-tuning/``, where a
 study that was broken off goes on.
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from nengo_epes.files import write_atomically
+from nengo_epes.rl import cartpole
 from nengo_epes.sweep import sweep
-from nengo_epes.trials import cartpole
 
 INTENTIONAL = ((0.1, 0.4, 1.0), (0.0002, 0.001, 0.005, 0.02))
 # by method: options, rates of the critic, rates of the actor. With Intentional they are

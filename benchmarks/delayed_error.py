@@ -7,8 +7,8 @@ import matplotlib as mpl
 import nengo
 import numpy as np
 
+from nengo_epes import demos as delayed_error
 from nengo_epes.files import write_atomically
-from nengo_epes.trials import delayed_error
 
 SEEDS = range(5)  # the trace's shape was chosen on seeds 1000 to 1002
 RESULTS = Path(__file__).parent / "results"

@@ -1,6 +1,6 @@
 """A hidden layer taught by random feedback, over seeds: benchmarks/hidden_layer.py.
 
-Every line of `nengo_epes.trials.hidden_layer` learns both tasks. A line has learned a
+Every line of `hidden_layer_trial` learns both tasks. A line has learned a
 task where the RMSE of its test is below half of the least that is possible without
 learning in the hidden layer, and has failed where it is above 0.75 of that.
 """
@@ -8,13 +8,13 @@ learning in the hidden layer, and has failed where it is above 0.75 of that.
 import json
 from pathlib import Path
 
+import hidden_layer_trial as hidden_layer
 import matplotlib as mpl
 import nengo
 import numpy as np
+from hidden_network import LINES
 
 from nengo_epes.files import write_atomically
-from nengo_epes.trials import hidden_layer
-from nengo_epes.trials.hidden_network import LINES
 
 SEEDS = range(10)  # settings were chosen on seeds 1000 to 1008
 SETTINGS = {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nengo_epes.trials import cartpole, movie, training
+from nengo_epes.rl import cartpole, movie, training
 
 MOVIE = Path(__file__).parents[1] / "docs" / "_static" / "cart-pole.gif"
 

@@ -15,7 +15,8 @@ import nengo_torch
 import numpy as np
 import torch
 
-from nengo_epes import EPES, GaussianREINFORCE, steps
+from nengo_epes import EPES, GaussianREINFORCE
+from nengo_epes.arithmetic import step_sizes
 from nengo_epes.files import write_atomically
 from nengo_epes.networks import GaussianPolicy
 
@@ -47,7 +48,7 @@ RULES = {
     ),
     "neurons, pseudo-derivative, bounded step": (
         "neurons",
-        EPES(1e-3, size_eligibility=2, post_derivative="auto", step=steps.ObGD()),
+        EPES(1e-3, size_eligibility=2, post_derivative="auto", step=step_sizes.ObGD()),
         INPUTS,
     ),
     "neurons, vector third factor, Alpha": (

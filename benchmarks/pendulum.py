@@ -1,6 +1,6 @@
 """Pendulum-v1 over seeds: python benchmarks/pendulum.py.
 
-The agent is that of `nengo_epes.trials.pendulum`, with and without traces. It learns
+The agent is that of `nengo_epes.rl.pendulum`, with and without traces. It learns
 for 60,000 steps of the environment; the weights that it has then are evaluated without
 noise, from 100 beginnings that are the same for all. For comparison there is what
 benchmarks/pendulum_optimum.py has found. Settings were chosen on seeds from 1000 on.
@@ -13,8 +13,8 @@ import numpy as np
 from greedy_study import RESULTS, SEEDS, main
 
 from nengo_epes.plots import policy_map, value_map
-from nengo_epes.trials import pendulum
-from nengo_epes.trials.training import train
+from nengo_epes.rl import pendulum
+from nengo_epes.rl.training import train
 
 
 def draw_more(axes):

@@ -2,7 +2,7 @@
 
 Dynamic programming with the known dynamics, for the 200 steps of an episode, on a grid
 of angles and angular velocities. The policy that it gives acts in the environment
-itself, from the fixed beginnings of `nengo_epes.trials.evaluation` and from others; so
+itself, from the fixed beginnings of `nengo_epes.rl.evaluation` and from others; so
 the optimum is at least what is written. It takes a minute.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from nengo_epes.files import write_atomically
-from nengo_epes.trials.evaluation import FIRST_RESET, make_fixed
+from nengo_epes.rl.evaluation import FIRST_RESET, make_fixed
 
 N_ANGLES = N_VELOCITIES = 301
 TORQUES = np.linspace(-2, 2, 41)

@@ -1,6 +1,6 @@
 """Where the time of an agent's training goes: python benchmarks/profile_agent.py.
 
-Builds the agent of `nengo_epes.trials.cartpole` and times every operator in every step;
+Builds the agent of `nengo_epes.rl.cartpole` and times every operator in every step;
 prints the operators with their share of the sum. Looking at the clock costs some
 0.1 us a time.
 """
@@ -14,7 +14,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import nengo
 import numpy as np
 
-from nengo_epes.trials import cartpole
+from nengo_epes.rl import cartpole
 
 N_STEPS = 4000
 

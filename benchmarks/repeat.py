@@ -10,13 +10,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import hidden_layer
+import hidden_layer_trial as trial
 import nengo
 import numpy as np
+from hidden_network import LINES
 
 from nengo_epes.files import write_atomically
-from nengo_epes.trials import cartpole, pendulum
-from nengo_epes.trials import hidden_layer as trial
-from nengo_epes.trials.hidden_network import LINES
+from nengo_epes.rl import cartpole, pendulum
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -31,13 +31,12 @@ Arithmetic on plain arrays
     stability : which learning rates are stable, and which to try
 """
 
-from nengo_epes import (
+from nengo_epes import networks, plots
+from nengo_epes.arithmetic import (
     gaussian,
-    networks,
-    plots,
     softmax,
     stability,
-    steps,
+    step_sizes,
     surrogates,
     updates,
 )
@@ -45,8 +44,8 @@ from nengo_epes.learning_rules import EPES, GaussianREINFORCE
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
-# there once they have been imported by name
-_BY_NAME = ("checkpoints", "environments", "gui", "rendering", "sweep", "watching")
+# available once they have been imported by name
+_BY_NAME = ("checkpoints", "demos", "gui", "learned", "rl")
 
 __all__ = [
     "EPES",
@@ -59,7 +58,7 @@ __all__ = [
     "plots",
     "softmax",
     "stability",
-    "steps",
+    "step_sizes",
     "surrogates",
     "updates",
     "z",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nengo_epes.commands import demo, evaluate, gui, study, train
+from nengo_epes.cli import demo, evaluate, gui, study, train
 from nengo_epes.version import __version__
 
 COMMANDS = (demo, train, evaluate, study, gui)

@@ -21,8 +21,9 @@ from typing import Any
 import nengo
 import numpy as np
 
-from nengo_epes import GaussianREINFORCE, gaussian
-from nengo_epes.activations import activation
+from nengo_epes import GaussianREINFORCE
+from nengo_epes.arithmetic import gaussian
+from nengo_epes.arithmetic.activations import activation
 from nengo_epes.networks import GaussianPolicy
 
 FIELDS = ("out", "dW", "W", "obj", "acc", "n")
@@ -74,7 +75,7 @@ def _transposed(values: np.ndarray) -> np.ndarray:
 
 
 def replay(case: Case, arrays: Arrays) -> Arrays:
-    """Return the fields as `nengo_epes.gaussian` computes them, step by step."""
+    """Return the fields as `nengo_epes.arithmetic.gaussian` computes them, step by step."""
     spec = spec_of(case)
     weights = arrays["W0"].T
     accumulated, count = np.zeros_like(weights), np.array(0.0)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes.trials import acrobot
-from nengo_epes.trials.evaluation import FIRST_RESET, evaluate
-from nengo_epes.trials.presets import preset
-from nengo_epes.trials.training import train
+from nengo_epes.rl import acrobot
+from nengo_epes.rl.evaluation import FIRST_RESET, evaluate
+from nengo_epes.rl.presets import preset
+from nengo_epes.rl.training import train
 
 SIZE = {"n_angles": 4, "n_velocities": 4}
 

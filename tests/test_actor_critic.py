@@ -10,8 +10,9 @@ from nengo.exceptions import ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 from textbook import Normalised
 
-from nengo_epes import gaussian, softmax, z
-from nengo_epes.environments import Environment
+from nengo_epes import z
+from nengo_epes.arithmetic import gaussian, softmax
+from nengo_epes.arithmetic.step_sizes import Intentional
 from nengo_epes.networks import (
     Actor,
     ActorCritic,
@@ -21,9 +22,9 @@ from nengo_epes.networks import (
     place_cells,
     random_features,
 )
-from nengo_epes.steps import Intentional
-from nengo_epes.trials import cartpole
-from nengo_epes.trials.training import solved_after, train
+from nengo_epes.rl import cartpole
+from nengo_epes.rl.environment import Environment
+from nengo_epes.rl.training import solved_after, train
 
 N_NEURONS, SEED, GAMMA, LAMBDA = 40, 3, 0.95, 0.8
 RANGES = np.array([2.4, 3.0, 0.21, 3.0])

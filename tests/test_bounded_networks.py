@@ -1,8 +1,8 @@
 """Bounded steps keep networks from diverging that would diverge without."""
 
+import bounded_steps_trial as bounded_steps
 import pytest
-
-from nengo_epes.trials import bounded_steps, random_networks
+import random_networks
 
 # weights between neurons that learn from a late error, and decoders that learn from
 # pulses; benchmarks/bounded_steps.py has more of them, for longer

@@ -4,8 +4,8 @@ import nengo
 import numpy as np
 import pytest
 
-from nengo_epes.trials import cartpole
-from nengo_epes.trials.training import train
+from nengo_epes.rl import cartpole
+from nengo_epes.rl.training import train
 
 LIF = cartpole.NEURONS["lif"]
 

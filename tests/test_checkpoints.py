@@ -16,8 +16,8 @@ from toy_environments import Counter
 import nengo_epes
 from nengo_epes import checkpoints, z
 from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.environments import Environment
-from nengo_epes.trials import cartpole, training
+from nengo_epes.rl import cartpole, training
+from nengo_epes.rl.environment import Environment
 
 
 def simulator(net, **options):

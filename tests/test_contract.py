@@ -17,7 +17,8 @@ from nengo.exceptions import NengoWarning
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nengo_epes
-from nengo_epes import EPES, GaussianREINFORCE, checkpoints, steps, surrogates, z
+from nengo_epes import EPES, GaussianREINFORCE, checkpoints, z
+from nengo_epes.arithmetic import step_sizes, surrogates
 
 
 @dataclass
@@ -126,13 +127,13 @@ MEMBERS = [
             1e-3,
             size_eligibility=2,
             post_derivative="auto",
-            step=steps.ObGD(max_rate=100.0),
+            step=step_sizes.ObGD(max_rate=100.0),
         ),
         {"td_error": td_error, "eligibility": eligibility},
         others=[
             EPES(1e-3, size_eligibility=2, post_derivative=surrogates.Arctan()),
-            EPES(1e-3, size_eligibility=2, step=steps.ObGD(kappa=3.0)),
-            EPES(1e-3, size_eligibility=2, step=steps.Intentional()),
+            EPES(1e-3, size_eligibility=2, step=step_sizes.ObGD(kappa=3.0)),
+            EPES(1e-3, size_eligibility=2, step=step_sizes.Intentional()),
         ],
         kind="neurons",
         # the slope of LIFRate has a pole at the threshold, where each step matters
@@ -354,7 +355,7 @@ def test_repr_equality_hash(member):
         **vars(nengo.synapses),
         **vars(nengo.dists),
         **vars(nengo_epes),
-        **vars(steps),
+        **vars(step_sizes),
         **vars(surrogates),
         **vars(own_rule),
         "array": np.array,

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import N_STATES, RandomWalk
 
 from nengo_epes import z
-from nengo_epes.environments import Environment
+from nengo_epes.arithmetic.step_sizes import Intentional, ObGD
 from nengo_epes.networks import Critic, TDError, random_features
-from nengo_epes.steps import Intentional, ObGD
+from nengo_epes.rl.environment import Environment
 
 ALPHA, DISCOUNT, LAMBDA, SEED = 0.3, 0.95, 0.8, 11
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
+from nengo_epes import demos as delayed_error
 from nengo_epes.__main__ import main
-from nengo_epes.trials import delayed_error
 
 mpl.use("agg")
 

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from nengo_epes import gaussian, softmax
+from nengo_epes.arithmetic import gaussian, softmax
 from nengo_epes.networks import (
     ActorCritic,
     GaussianPolicy,

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import Counter
 
 from nengo_epes import z
-from nengo_epes.environments import SIGNALS, Environment
+from nengo_epes.rl.environment import SIGNALS, Environment
 
 
 def simulate(environment, action, steps, seed=0):

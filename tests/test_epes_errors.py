@@ -11,7 +11,8 @@ from nengo.exceptions import (
     ValidationError,
 )
 
-from nengo_epes import EPES, steps, z
+from nengo_epes import EPES, z
+from nengo_epes.arithmetic import step_sizes
 
 
 @pytest.mark.parametrize(
@@ -27,12 +28,15 @@ from nengo_epes import EPES, steps, z
             {"size_td_error": 2, "size_eligibility": 3},
             "size_td_error.*size_eligibility=3; use 0 or 1",
         ),
-        ({"size_td_error": 2, "step": steps.ObGD()}, "size_td_error.*use step=None"),
+        (
+            {"size_td_error": 2, "step": step_sizes.ObGD()},
+            "size_td_error.*use step=None",
+        ),
         (
             {"size_td_error": 2, "trace_type": "dutch"},
             "size_td_error.*trace_type='dutch'",
         ),
-        ({"step": steps.ObGD}, r"step.*instance.*ObGD\(\)"),
+        ({"step": step_sizes.ObGD}, r"step.*instance.*ObGD\(\)"),
         ({"trace_synapse": np.inf}, "trace_synapse.*finite time constant"),
         ({"trace_synapse": nengo.Lowpass(1e300)}, "trace_synapse.*1e[+]300"),
         ({"trace_synapse": nengo.Alpha(np.inf)}, "trace_synapse.*finite"),

@@ -8,7 +8,8 @@ from nengo.exceptions import BuildError, ValidationError
 from numpy.testing import assert_allclose
 from scipy.signal import lfilter
 
-from nengo_epes import EPES, steps, surrogates
+from nengo_epes import EPES
+from nengo_epes.arithmetic import step_sizes, surrogates
 
 TAU = 0.03
 
@@ -154,9 +155,9 @@ def test_bad_parameters(options, message):
 
 
 STEPS = [
-    steps.ObGD(kappa=2.0, max_rate=300.0),
-    steps.Intentional(eta=0.1),
-    steps.Intentional(eta=0.05, normalize=True),
+    step_sizes.ObGD(kappa=2.0, max_rate=300.0),
+    step_sizes.Intentional(eta=0.1),
+    step_sizes.Intentional(eta=0.05, normalize=True),
 ]
 
 
@@ -206,6 +207,6 @@ def test_steps_that_do_not_fit_the_trace():
             "needs a trace that decays exponentially",
         ),
     ):
-        rule = EPES(step=steps.ObGD(), **options)
+        rule = EPES(step=step_sizes.ObGD(), **options)
         with pytest.raises(BuildError, match=message):
             learn(rule, "ensemble slice", steps=2, td_error=1.0, eligibility=1.0)

@@ -13,8 +13,12 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, special, stats
 
-from nengo_epes.activations import ACTIVATIONS, activation, activation_derivative
-from nengo_epes.gaussian import (
+from nengo_epes.arithmetic.activations import (
+    ACTIVATIONS,
+    activation,
+    activation_derivative,
+)
+from nengo_epes.arithmetic.gaussian import (
     GaussianPolicySpec,
     accumulate,
     apply_change,

@@ -2,14 +2,13 @@
 
 import math
 
+import hidden_layer_trial as hidden_layer
 import nengo
 import numpy as np
 import pytest
+from hidden_network import LINES, Line, build
+from hidden_tasks import additive_rmse, draw
 from nengo.exceptions import ValidationError
-
-from nengo_epes.trials import hidden_layer
-from nengo_epes.trials.hidden_network import LINES, Line, build
-from nengo_epes.trials.hidden_tasks import additive_rmse, draw
 
 ON_TIME = [line for line in LINES if LINES[line].delay == 0]
 

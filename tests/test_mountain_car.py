@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from nengo_epes.trials import mountain_car
-from nengo_epes.trials.evaluation import FIRST_RESET, evaluate
-from nengo_epes.trials.presets import preset
-from nengo_epes.trials.training import train
+from nengo_epes.rl import mountain_car
+from nengo_epes.rl.evaluation import FIRST_RESET, evaluate
+from nengo_epes.rl.presets import preset
+from nengo_epes.rl.training import train
 
 N_CELLS, RATE = 8, 200.0
 

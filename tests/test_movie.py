@@ -10,8 +10,8 @@ import pytest
 from nengo.exceptions import ValidationError
 from PIL import Image, ImageSequence
 
-from nengo_epes.trials import cartpole, evaluation
-from nengo_epes.trials.movie import record
+from nengo_epes.rl import cartpole, evaluation
+from nengo_epes.rl.movie import record
 
 NEURONS = 30
 # rates are not negative, so that the second action always is the greedy one
@@ -95,7 +95,8 @@ def test_missing_library(tmp_path):
     script = f"""
 import sys
 import numpy as np
-from nengo_epes.trials import cartpole, movie
+from nengo_epes.rl import cartpole
+from nengo_epes.rl import movie
 weights = {{"critic": np.zeros((1, 5)), "actor": np.zeros((2, 5))}}
 for name, path in (
     ("PIL", "a.gif"),

@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 from textbook import Normalised
 
-from nengo_epes.trials import pendulum
-from nengo_epes.trials.evaluation import FIRST_RESET, evaluate
-from nengo_epes.trials.presets import preset
-from nengo_epes.trials.training import solved_after
+from nengo_epes.rl import pendulum
+from nengo_epes.rl.evaluation import FIRST_RESET, evaluate
+from nengo_epes.rl.presets import preset
+from nengo_epes.rl.training import solved_after
 
 N_ANGLES, N_VELOCITIES, WIDTH = 9, 5, 0.9
 SMALL = {"n_angles": N_ANGLES, "n_velocities": N_VELOCITIES, "width": WIDTH}

@@ -9,7 +9,7 @@ from nengo.exceptions import BuildError, SimulationError, ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from nengo_epes import gaussian
+from nengo_epes.arithmetic import gaussian
 from nengo_epes.networks import Baseline, GaussianPolicy, SoftmaxPolicy
 
 DT = 0.001

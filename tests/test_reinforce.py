@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import bandit_trial as bandit
 import nengo
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from harness import connect, drive
 from nengo.exceptions import BuildError, NengoWarning, ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes import EPES, GaussianREINFORCE, gaussian
+from nengo_epes import EPES, GaussianREINFORCE
+from nengo_epes.arithmetic import gaussian
 from nengo_epes.networks import Baseline, GaussianPolicy
-from nengo_epes.trials import bandit
 
 DT = 0.001
 RECORDED = replay_recorded.load(Path(__file__).parent / "data" / "ngc_reinforce_dev")

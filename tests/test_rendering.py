@@ -16,9 +16,9 @@ from numpy.testing import assert_allclose
 from toy_environments import Counter
 
 from nengo_epes import rendering, z
-from nengo_epes.environments import Environment
-from nengo_epes.rendering import live
-from nengo_epes.spaces import ObservationSpace
+from nengo_epes.gui.view import live
+from nengo_epes.rl.environment import Environment
+from nengo_epes.rl.spaces import ObservationSpace
 
 # coordinates are written with two decimals
 ROUNDED = 0.0051

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 from scipy import special, stats
 from toy_environments import RandomWalk
 
-from nengo_epes import softmax, z
-from nengo_epes.environments import Environment
+from nengo_epes import z
+from nengo_epes.arithmetic import softmax
 from nengo_epes.networks import (
     ActorCritic,
     Baseline,
@@ -19,7 +19,8 @@ from nengo_epes.networks import (
     place_cells,
     random_features,
 )
-from nengo_epes.spaces import ObservationSpace
+from nengo_epes.rl.environment import Environment
+from nengo_epes.rl.spaces import ObservationSpace
 
 DT = 0.001
 # single precision rounds by 6e-8, and the sums and quotients here by some times that

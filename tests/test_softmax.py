@@ -9,7 +9,7 @@ from nengo.exceptions import ValidationError
 from numpy.testing import assert_allclose
 from scipy.special import log_softmax
 
-from nengo_epes import softmax
+from nengo_epes.arithmetic import softmax
 from nengo_epes.networks import SoftmaxPolicy
 
 preferences = st.lists(st.floats(-700, 700), min_size=1, max_size=6).map(np.array)

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from numpy.testing import assert_allclose
 
-from nengo_epes.spaces import ObservationSpace
+from nengo_epes.rl.spaces import ObservationSpace
 
 
 def test_entry_of_one_value():

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.special import lambertw
 
 from nengo_epes import z
-from nengo_epes.stability import (
+from nengo_epes.arithmetic.stability import (
     activities_of,
     largest_rate_without_overshoot,
     largest_stable_rate,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes import updates
-from nengo_epes.steps import Intentional, ObGD
+from nengo_epes.arithmetic import updates
+from nengo_epes.arithmetic.step_sizes import Intentional, ObGD
 
 STEPS = [ObGD(), Intentional(), Intentional(0.05, normalize=True)]
 GAMMA_LAMBDA = 0.8

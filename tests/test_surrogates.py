@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from nengo.builder import Model, Operator, Signal
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes.surrogates import (
+from nengo_epes.arithmetic.surrogates import (
     SLOPES,
     Arctan,
     Exponential,

@@ -21,9 +21,10 @@ import sweep_trials
 from distributed import Client, LocalCluster
 from nengo.exceptions import ValidationError
 
+from nengo_epes import demos as delayed_error
 from nengo_epes.__main__ import main
+from nengo_epes.rl import cartpole
 from nengo_epes.sweep import grid, read, sweep
-from nengo_epes.trials import cartpole, delayed_error
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import pytest
 
 from nengo_epes.__main__ import main
 from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.trials import cartpole, evaluation, presets, run_files, runs, training
+from nengo_epes.rl import cartpole, evaluation, presets, run_files, runs, training
 
 KILLED = """
 import os, signal, sys
-from nengo_epes.trials import runs
+from nengo_epes.rl import runs
 reports, asked = [], []
 
 def stopped():

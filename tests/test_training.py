@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
-from nengo_epes.trials import acrobot, cartpole, evaluation, mountain_car, pendulum
-from nengo_epes.trials.training import train
+from nengo_epes.rl import acrobot, cartpole, evaluation, mountain_car, pendulum
+from nengo_epes.rl.training import train
 
 WEIGHTS = {"critic": np.zeros((1, 10)), "actor": np.zeros((2, 10))}
 

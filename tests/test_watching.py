@@ -10,8 +10,8 @@ from nengo.exceptions import BuildError, SimulationError, ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nengo_epes import EPES, GaussianREINFORCE
+from nengo_epes.gui.monitor import Watching, watch
 from nengo_epes.networks import GaussianPolicy
-from nengo_epes.watching import Watching, watch
 
 NAMES = ("weights", "eligibility_trace", "delta", "td_error", "activities")
 # kind of connection, and settings of the rule

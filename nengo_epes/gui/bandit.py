@@ -8,8 +8,8 @@ import nengo
 import numpy as np
 
 from nengo_epes import GaussianREINFORCE
+from nengo_epes.gui.monitor import watch
 from nengo_epes.networks import Baseline, GaussianPolicy
-from nengo_epes.watching import watch
 
 xs = np.linspace(-200, 200, 81)
 

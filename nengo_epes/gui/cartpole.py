@@ -8,9 +8,9 @@ import gymnasium
 import nengo
 import numpy as np
 
-from nengo_epes.rendering import view
-from nengo_epes.trials import cartpole
-from nengo_epes.watching import watch
+from nengo_epes.gui.monitor import watch
+from nengo_epes.gui.view import view
+from nengo_epes.rl import cartpole
 
 n_neurons = 500
 lambda_ = 0.9

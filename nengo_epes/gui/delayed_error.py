@@ -9,7 +9,7 @@ import nengo
 import numpy as np
 
 from nengo_epes import EPES
-from nengo_epes.watching import watch
+from nengo_epes.gui.monitor import watch
 
 reach = 1.0
 rate = 3e-5

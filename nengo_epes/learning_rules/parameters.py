@@ -11,7 +11,7 @@ from nengo.params import NumberParam, Parameter
 from nengo.synapses import SynapseParam
 from nengo.utils.numpy import array_hash, is_number
 
-from nengo_epes.surrogates import RateDerivative, VoltageSurrogate
+from nengo_epes.arithmetic.surrogates import RateDerivative, VoltageSurrogate
 
 
 class PortSize(int):
@@ -138,10 +138,10 @@ class BoundsParam(OptionalParam):
 
 
 class PostDerivativeParam(OptionalParam):
-    """A pseudo-derivative of `nengo_epes.surrogates`, "auto", or None."""
+    """A pseudo-derivative of `nengo_epes.arithmetic.surrogates`, "auto", or None."""
 
     wanted = (
-        "a pseudo-derivative such as nengo_epes.surrogates.PiecewiseLinear(), "
+        "a pseudo-derivative such as nengo_epes.arithmetic.surrogates.PiecewiseLinear(), "
         '"auto", or None'
     )
 
@@ -152,9 +152,9 @@ class PostDerivativeParam(OptionalParam):
 
 
 class StepParam(OptionalParam):
-    """A bounded step, see `nengo_epes.steps`, or None."""
+    """A bounded step, see `nengo_epes.arithmetic.step_sizes`, or None."""
 
-    wanted = "an instance such as nengo_epes.steps.ObGD(), or None"
+    wanted = "an instance such as nengo_epes.arithmetic.step_sizes.ObGD(), or None"
 
     def convert(self, value):
         """Validate that it can be called and can make its state."""

@@ -7,7 +7,7 @@ from nengo.builder.signal import Signal
 from nengo.ensemble import Neurons
 from nengo.exceptions import BuildError
 
-from nengo_epes import surrogates
+from nengo_epes.arithmetic import surrogates
 from nengo_epes.learning_rules.builder_tools import take_rows
 
 

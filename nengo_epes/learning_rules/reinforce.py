@@ -19,7 +19,7 @@ from nengo.params import (
 )
 from nengo.synapses import Lowpass
 
-from nengo_epes import gaussian, updates
+from nengo_epes.arithmetic import gaussian, updates
 from nengo_epes.learning_rules import parameters
 from nengo_epes.learning_rules.builder_tools import (
     build_activities,

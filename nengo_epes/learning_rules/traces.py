@@ -15,7 +15,7 @@ from nengo.exceptions import BuildError, SimulationError
 from nengo.rc import rc
 from nengo.synapses import Lowpass
 
-from nengo_epes import updates
+from nengo_epes.arithmetic import updates
 
 KINDS = ("accumulating", "replacing", "dutch")
 

@@ -4,13 +4,13 @@ from nengo_epes.networks.actor import Actor
 from nengo_epes.networks.actor_critic import ActorCritic
 from nengo_epes.networks.baseline import Baseline
 from nengo_epes.networks.critic import Critic
-from nengo_epes.networks.policies import GaussianPolicy, SoftmaxPolicy
-from nengo_epes.networks.representations import (
+from nengo_epes.networks.features import (
     NormalizedExponential,
     grid,
     place_cells,
     random_features,
 )
+from nengo_epes.networks.policies import GaussianPolicy, SoftmaxPolicy
 from nengo_epes.networks.td_error import TDError
 
 __all__ = [

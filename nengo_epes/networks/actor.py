@@ -5,8 +5,8 @@ from __future__ import annotations
 import nengo
 from nengo.exceptions import ValidationError
 
-from nengo_epes.networks.learned import LearnedDecoders
-from nengo_epes.steps import Intentional
+from nengo_epes.arithmetic.step_sizes import Intentional
+from nengo_epes.networks.learned_decoders import LearnedDecoders
 from nengo_epes.synapses import z
 
 STEP = Intentional(0.02, normalize=True)

@@ -70,7 +70,7 @@ class ActorCritic(nengo.Network):
 
     >>> import nengo
     >>> from nengo_epes import z
-    >>> from nengo_epes.environments import Environment
+    >>> from nengo_epes.rl.environment import Environment
     >>> from nengo_epes.networks import ActorCritic, SoftmaxPolicy, random_features
     >>> env = Environment("CartPole-v1", steps_per_action=2)
     >>> with nengo.Network(seed=0) as net:

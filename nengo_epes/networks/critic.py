@@ -5,8 +5,8 @@ from __future__ import annotations
 import nengo
 import numpy as np
 
-from nengo_epes.networks.learned import LearnedDecoders
-from nengo_epes.steps import Intentional
+from nengo_epes.arithmetic.step_sizes import Intentional
+from nengo_epes.networks.learned_decoders import LearnedDecoders
 from nengo_epes.synapses import z
 
 STEP = Intentional(0.4)
@@ -57,7 +57,7 @@ class Critic(LearnedDecoders):
     step : float or Intentional or ObGD, optional
         A number is the textbook's step size :math:`\alpha`, for activities in hertz (a
         tenth of one over :math:`|a|^2` is a good start); else a bounded step, see
-        `nengo_epes.steps`, which needs no tuning to the size of the activities.
+        `nengo_epes.arithmetic.step_sizes`, which needs no tuning to the size of the activities.
     trace_type : str, optional
         See `EPES`.
     pre_synapse : Synapse or float or None, optional

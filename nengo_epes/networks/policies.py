@@ -5,8 +5,8 @@ from __future__ import annotations
 import nengo
 import numpy as np
 
-from nengo_epes import gaussian, softmax
-from nengo_epes.networks.decisions import DecisionProcess, check_timing
+from nengo_epes.arithmetic import gaussian, softmax
+from nengo_epes.networks.action_sampling import DecisionProcess, check_timing
 
 
 class _Gaussian:
@@ -155,7 +155,7 @@ class GaussianPolicy(_Policy):
         Whether to decide when the node ``trigger`` rises above 0.5, instead of
         periodically.
     mean_activation, fixed_std, log_std_bounds, action_low, action_high : optional
-        See `nengo_epes.gaussian.GaussianPolicySpec`.
+        See `nengo_epes.arithmetic.gaussian.GaussianPolicySpec`.
     clip_before_score : bool, optional
         False: the action is clipped only towards the environment. True: the clipped
         action is scored, which biases learning.
@@ -186,7 +186,7 @@ class GaussianPolicy(_Policy):
     -----
     Nodes: ``input`` (2A, or A with a fixed standard deviation), ``greedy`` (1; above
     0.5 the action is the mean), ``trigger`` (1) or None, ``action`` (A), ``score`` (as
-    the input) and ``decision`` (`nengo_epes.gaussian.decision_layout`).
+    the input) and ``decision`` (`nengo_epes.arithmetic.gaussian.decision_layout`).
 
     Examples
     --------

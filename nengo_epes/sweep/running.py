@@ -40,7 +40,7 @@ def run_trial(trial, parameters, seed):
 
     Examples
     --------
-    >>> run_trial("nengo_epes.trials.delayed_error:trial", {"seconds": 0}, 0)["error"][
+    >>> run_trial("nengo_epes.demos:trial", {"seconds": 0}, 0)["error"][
     ...     "type"
     ... ]
     'ValidationError'

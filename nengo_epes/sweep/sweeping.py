@@ -70,7 +70,7 @@ def sweep(trial, cases, seeds, folder, table=None, client=None, progress_bar=Tru
     >>> from tempfile import TemporaryDirectory
     >>> from distributed import Client
     >>> from nengo_epes.sweep import grid
-    >>> from nengo_epes.trials import delayed_error
+    >>> from nengo_epes import demos as delayed_error
     >>> cases = grid(delay=[50, 100], seconds=[0.5])
     >>> threads = Client(processes=False, dashboard_address="127.0.0.1:0")
     >>> with TemporaryDirectory() as folder, threads as client:

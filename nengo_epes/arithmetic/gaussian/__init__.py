@@ -1,0 +1,64 @@
+"""The Gaussian policy: sampling, log density, score, and the REINFORCE update.
+
+Plain numpy arrays, no Nengo: the learning rule, the policy node and the tests all use
+this one place. Symbols and shapes, for B decisions (the batch dimension may be absent
+everywhere), A actions and R rows of weights:
+
+* decoded values (B, R): m, one per action, then l, one per action. R is 2A, or A where
+  the standard deviation is fixed and there is no l;
+* mu = f(m), sigma = exp(clip(l, lo, hi)), y ~ N(mu, sigma^2): all (B, A);
+* weights W (R, n_pre), activity a (B, n_pre), decoded = a W^T;
+* r (B,): the reward less a baseline, which is any number that does not depend on y.
+
+Drawing (`decide`) and learning (`weight_change`) are apart: hold the score of a
+decision until the reward that this decision earned is known. Floating-point types are
+kept; shapes that do not fit raise ValueError.
+
+References
+----------
+.. [1] Williams, R. J. (1992). Simple statistical gradient-following algorithms for
+   connectionist reinforcement learning. Machine Learning, 8, 229-256.
+.. [2] `REINFORCESynapse` of ngc-learn 3.2. Its weights are the transpose of W.
+"""
+
+from nengo_epes.arithmetic.gaussian.density import (
+    Decision,
+    clip_action,
+    decide,
+    distribution,
+    log_density,
+    sample,
+    score,
+)
+from nengo_epes.arithmetic.gaussian.spec import (
+    GaussianPolicySpec,
+    check_n_actions,
+    decision_layout,
+)
+from nengo_epes.arithmetic.gaussian.update import (
+    accumulate,
+    apply_change,
+    objective,
+    weight_change,
+)
+
+__all__ = [
+    "Decision",
+    "GaussianPolicySpec",
+    "accumulate",
+    "apply_change",
+    "check_n_actions",
+    "clip_action",
+    "decide",
+    "decision_layout",
+    "distribution",
+    "log_density",
+    "objective",
+    "sample",
+    "score",
+    "weight_change",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

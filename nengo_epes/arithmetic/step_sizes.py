@@ -1,0 +1,259 @@
+r"""Bounded steps: how far a TD error moves the weights along the eligibility trace.
+
+The plain step is learning rate over n times TD error times trace, however large these
+happen to be: one error can undo what was learned. `ObGD` cuts it where it might
+overshoot; `Intentional` needs no rate, but moves the output by an intended fraction of
+the error. A step is called in every simulator step, after the trace was advanced::
+
+    state = step.initial_state()  # all that a step remembers; the caller's
+    scalar = step(state, rate, td_error, trace, eligibility, activities, decay)
+    weights += scalar * trace  # rate and TD error are in it
+
+* ``rate``: :math:`\kappa / n`, learning rate over presynaptic neurons, without dt;
+* ``td_error``: :math:`\delta` in units of the reward: the rule's input times dt. The
+  pulse delta / dt of an environment step is delta here; 0 says that there is no pulse;
+* ``trace``: e, (rows, n_pre), of gain 1 (see `nengo_epes.arithmetic.updates.accumulate`);
+* ``eligibility`` c, (rows,), ``activities`` a in hertz, (n_pre,): just added to it;
+* ``decay``: :math:`\rho = e^{-dt / \tau_e}`, by which it has just been multiplied (0:
+  it has no memory; 1: it was held, and nothing was added).
+
+The textbook's trace is :math:`z \leftarrow \gamma\lambda z + c a^T` once in an
+environment step. If that lasts D, with a held, and :math:`\gamma\lambda =
+e^{-D / \tau_e}`, then :math:`e = (1 - \gamma\lambda) z` at its end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Intentional",
+    "ObGD",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+FloatArray = NDArray[np.floating]
+
+# Hz^2; neurons that fire at all are beyond this by many orders of magnitude
+SILENCE = 1e-12
+
+
+@dataclass(frozen=True)
+class ObGD:
+    r"""The plain step, cut where it might overshoot ("overshooting-bounded").
+
+    .. math:: \Delta w = \frac{\kappa}{n} \frac{\delta e}{\max(1, M)}, \qquad
+       M = \frac{\kappa}{n} k \max(|\delta|, 1) \, |e|_1 \, a_{max}
+
+    with the margin k and the sum :math:`|e|_1` of the sizes of all entries. Then no
+    activities up to :math:`a_{max}` see an output move by more than
+    :math:`\min(|\delta|, 1) / k`, since :math:`|\Delta w \cdot a| \le |\Delta w|_1
+    a_{max}`. TD errors are compared with 1: scale the rewards to that order.
+
+    Parameters
+    ----------
+    kappa : float, optional
+        The margin k; published are 2 for critics and 3 for actors.
+    max_rate : float, optional
+        The largest activity in hertz; Nengo draws maximum rates from 200 to 400.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not a finite number above 0.
+
+    Notes
+    -----
+    Published is :math:`\alpha \delta z / \max(1, \alpha k \max(|\delta|, 1) |z|_1)`,
+    :math:`\alpha = 1`, for features of order 1. Let them be :math:`a / a_{max}`, their
+    weights :math:`a_{max} w`, their trace z. As :math:`e = (1 - \gamma\lambda) a_{max}
+    z`, with :math:`\alpha = (1 - \gamma\lambda) a_{max}^2 \kappa / n` it is the same:
+
+    .. math:: a_{max} \frac{\kappa}{n} \delta e = \alpha \delta z, \qquad
+       \frac{\kappa}{n} |e|_1 a_{max} = \alpha |z|_1
+
+    References
+    ----------
+    .. [1] Elsayed, M., Vasan, G., & Mahmood, A. R. (2024). Streaming deep reinforcement
+       learning finally works. arXiv 2410.14606.
+
+    Examples
+    --------
+    An error of 3, uncut, might move the output by 0.01 x 3 x 20 x 100 = 60:
+
+    >>> step = ObGD(kappa=2, max_rate=100)
+    >>> e, c, a = np.array([[10.0, -10.0]]), np.ones(1), np.array([10.0, 0.0])
+    >>> scalar = step(step.initial_state(), 0.01, 3.0, e, c, a, 0.9)
+    >>> print(np.abs(scalar * e).sum() * 100)
+    0.5
+    """
+
+    kappa: float = 2.0
+    max_rate: float = 400.0
+
+    def __post_init__(self) -> None:
+        """Check the parameters, and make them floats."""
+        _put(self, "kappa")
+        _put(self, "max_rate")
+
+    def initial_state(self) -> FloatArray:
+        """Return an empty array: nothing is remembered."""
+        return np.zeros(0)
+
+    def __call__(
+        self,
+        state: FloatArray,
+        rate: float,
+        td_error: float,
+        trace: FloatArray,
+        eligibility: FloatArray,
+        activities: FloatArray,
+        decay: float,
+    ) -> float:
+        """Return the scalar for the trace; the last three do not matter."""
+        delta = float(td_error)
+        if delta == 0.0:
+            return 0.0
+        size = float(np.abs(trace).sum())
+        move = rate * self.kappa * max(abs(delta), 1.0) * size * self.max_rate
+        return float(rate) * (delta / max(1.0, move))
+
+
+@dataclass(frozen=True)
+class Intentional:
+    r"""A step that moves the output by an intended fraction of the TD error.
+
+    .. math:: \Delta w = \eta \tilde\delta \frac{e}{\sqrt{\sigma} \, |e|_2}, \qquad
+       \sigma = \langle |c|^2 |a|^2 \rangle
+
+    with the running mean :math:`\sigma`, over the trace's own memory, of the squared
+    norm of what is added to the trace, and the TD error :math:`\tilde\delta`, limited
+    to ``clip`` times its running root mean square. The scale of the activities cancels.
+    Without memory it is normalised least mean squares: the output (that of several
+    rows weighted by c) moves by exactly :math:`\eta \tilde\delta`.
+
+    Parameters
+    ----------
+    eta : float, optional
+        The fraction; published are 0.5 for critics and 0.05 for actors. It takes the
+        place of the learning rate, which does not matter. Above 2 a pulse makes the
+        error larger that it is to correct, and learning may diverge.
+    normalize : bool, optional
+        Whether to divide the limited TD error by the running mean of its size: for
+        actors, so that rewards may have any scale.
+    clip : float or None, optional
+        The limit, in root mean squares; None for none.
+    delta_decay : float, optional
+        Decay per pulse of what is remembered of the TD error, above 0 and below 1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as it is said above.
+
+    Notes
+    -----
+    The published form is :math:`\eta \delta z / \sqrt{\sigma |z|^2}`, where once in an
+    environment step :math:`\sigma \leftarrow \gamma\lambda \sigma + (1 - \gamma\lambda)
+    |c|^2 |a|^2`. It is the same. First, :math:`e / |e| = z / |z|`: the factor
+    :math:`1 - \gamma\lambda` cancels. Second, m simulator steps of :math:`\sigma
+    \leftarrow \rho\sigma + (1 - \rho) x`, x held, are :math:`\sigma \leftarrow \rho^m
+    \sigma + (1 - \rho^m) x`, and :math:`\rho^m = \gamma\lambda`. While the trace is
+    held, so is :math:`\sigma`; emptying the trace leaves it.
+
+    The state holds ``[sigma, weight, delta^2, |delta|, weight]``: sums from 0, and the
+    sums of their terms' weights (:math:`1 - \rho^t` after t steps). A mean is the
+    quotient, right from the first term on. Different from what is published: a TD error
+    of exactly 0 is no pulse, and enters no mean; there is no diagonal scaling; nothing
+    is learned where :math:`\sqrt\sigma |e|_2` is below 1e-12 square hertz.
+
+    References
+    ----------
+    .. [1] Sharifnassab, A., Elsayed, M., De Asis, K., Mahmood, A. R., & Sutton, R. S.
+       (2026). Intentional updates for streaming reinforcement learning.
+       arXiv 2604.19033.
+
+    Examples
+    --------
+    >>> step = Intentional(eta=0.5)
+    >>> e, c, a = np.array([[30.0, 40.0]]), np.ones(1), np.array([30.0, 40.0])
+    >>> scalar = step(step.initial_state(), 0.0, 2.0, e, c, a, decay=0.0)
+    >>> print(scalar * e @ a)  # the output moves by half the error
+    [1.]
+    """
+
+    eta: float = 0.5
+    normalize: bool = False
+    clip: float | None = 20.0
+    delta_decay: float = 0.9998
+
+    def __post_init__(self) -> None:
+        """Check the parameters, and make them floats."""
+        _put(self, "eta")
+        if self.clip is not None:
+            _put(self, "clip")
+        _put(self, "delta_decay", below=1.0)
+        if not isinstance(self.normalize, bool):
+            raise ValueError(f"normalize is {self.normalize!r}: give True or False")
+
+    def initial_state(self) -> FloatArray:
+        """Return five zeros: nothing has been seen."""
+        return np.zeros(5)
+
+    def __call__(
+        self,
+        state: FloatArray,
+        rate: float,
+        td_error: float,
+        trace: FloatArray,
+        eligibility: FloatArray,
+        activities: FloatArray,
+        decay: float,
+    ) -> float:
+        """Return the scalar for the trace; the rate does not matter."""
+        if decay < 1.0:
+            added = np.dot(eligibility, eligibility) * np.dot(activities, activities)
+            state[0] = decay * state[0] + (1.0 - decay) * added
+            state[1] = decay * state[1] + (1.0 - decay)
+        delta = float(td_error)
+        if delta == 0.0:
+            return 0.0
+        delta = self._limited(state, delta)
+        sigma = float(state[0]) / float(state[1]) if state[1] > 0.0 else 0.0
+        norm = math.sqrt(sigma) * math.sqrt(np.vdot(trace, trace))
+        return self.eta * delta / norm if norm > SILENCE else 0.0
+
+    def _limited(self, state: FloatArray, delta: float) -> float:
+        """Take a TD error into the means, and limit and divide it by them."""
+        keep, take = self.delta_decay, 1.0 - self.delta_decay
+        state[4] = weight = keep * float(state[4]) + take
+        state[2] = keep * float(state[2]) + take * delta * delta
+        if self.clip is not None:
+            limit = self.clip * math.sqrt(float(state[2]) / weight)
+            delta = math.copysign(min(abs(delta), limit), delta)
+        state[3] = keep * float(state[3]) + take * abs(delta)
+        mean = float(state[3]) / weight if self.normalize else 1.0
+        return delta / mean if mean > 0.0 else 0.0
+
+
+def _put(step: ObGD | Intentional, name: str, below: float = math.inf) -> None:
+    """Check a parameter, and make it a float, whose repr can be evaluated."""
+    given = getattr(step, name)
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = math.nan  # which no comparison accepts
+    if not 0.0 < value < below:
+        raise ValueError(
+            f"{name} is {given!r}: give a number above 0 and below {below:g}, such as "
+            f"{type(step).__dataclass_fields__[name].default}"
+        )
+    object.__setattr__(step, name, value)

@@ -1,0 +1,90 @@
+"""``nengo-epes gui``: open a model in Nengo GUI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nengo_epes.files import check_writable, write_atomically
+
+
+def add(commands):
+    """Add the parser of this command to those of all."""
+    gui = commands.add_parser(
+        "gui",
+        help="open a model in Nengo GUI",
+        description="Copy a model to the current folder, if it is not there yet, and "
+        "open the copy in Nengo GUI, where it can be edited. Without a name: list the "
+        "models.",
+    )
+    gui.add_argument("name", nargs="?", metavar="NAME", help="a model")
+    gui.add_argument(
+        "--port", type=int, default=0, help="of the server (any that is free)"
+    )
+    gui.add_argument(
+        "--no-browser",
+        action="store_true",
+        help="print the address instead of opening a browser",
+    )
+    gui.set_defaults(command=_gui)
+
+
+def _gui(options):
+    from nengo_epes.gui import MODELS, NEED_GYMNASIUM
+    from nengo_epes.rl.spaces import check_gymnasium
+
+    if options.name is None:
+        for name, what in MODELS.items():
+            print(f"{name:<15}{what}")
+        return
+    if options.name not in MODELS:
+        raise ValueError(f"there is no model {options.name!r}, but {', '.join(MODELS)}")
+    if not 0 <= options.port <= 65535:
+        raise ValueError(f"--port must be from 0 to 65535 (got {options.port})")
+    try:
+        import nengo_gui  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "Nengo GUI is not installed: pip install 'nengo-epes[gui]'"
+        ) from error
+    if options.name in NEED_GYMNASIUM:
+        check_gymnasium()  # in the browser it would be a traceback
+    _serve(_copy(options.name), options.port, not options.no_browser)
+
+
+def _copy(name):
+    """Copy a model and its layout to the current folder, unless it is there."""
+    from nengo_epes.gui import model_files
+
+    model = check_writable(f"{name}.py")
+    if model.exists():
+        print(f"{model} is here already, and is opened as it is")
+        return model
+    layout, texts = Path(f"{model}.cfg"), model_files(name)
+    if layout.exists():
+        raise FileExistsError(f"{layout} is here without its model; move it away")
+    # the model last: where it stands, the layout stands
+    for path in (layout, model):
+        text = texts[path.name]
+        write_atomically(path, lambda path, text=text: path.write_text(text, "utf-8"))
+    print(f"copied the model to {model}; what you change there is yours")
+    return model
+
+
+def _serve(model, port, opens_browser):
+    """Serve a model until the last page of it is closed, or Ctrl-C is pressed."""
+    import threading
+    import webbrowser
+
+    from nengo_gui.gui import InteractiveGUI
+    from nengo_gui.guibackend import GuiServerSettings, ModelContext
+
+    settings = GuiServerSettings(("localhost", port))
+    try:
+        gui = InteractiveGUI(ModelContext(filename=str(model)), settings)
+    except RuntimeError as error:  # as Nengo GUI says it
+        raise OSError(f"port {port} cannot be had; leave out --port") from error
+    if opens_browser:
+        address = str(gui.server.get_url(token="one-time"))
+        # some browsers do not return before they are closed
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    gui.start()

@@ -1,0 +1,125 @@
+"""``nengo-epes train``: let an agent learn a task, and keep it in a folder."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from pathlib import Path
+
+
+def add(commands):
+    """Add the parser of this command to those of all."""
+    train = commands.add_parser(
+        "train",
+        help="let an agent learn a Gymnasium task",
+        description="Let an agent learn a Gymnasium task with the settings of "
+        "nengo_epes.trials, and write what it learns, a learning curve, and "
+        "checkpoints, from which --resume goes on. Ctrl-C ends it with the current "
+        "episode.",
+    )
+    train.add_argument("environment", metavar="TASK", help="such as CartPole-v1")
+    train.add_argument("--seed", type=int, help="(0)")
+    limit = train.add_mutually_exclusive_group()
+    limit.add_argument(
+        "--steps", type=int, metavar="N", help="of the environment (as studied)"
+    )
+    limit.add_argument("--episodes", type=int, metavar="N")
+    train.add_argument(
+        "--neurons",
+        metavar="KIND",
+        help="such as lif or place-cells (the first that a task has)",
+    )
+    train.add_argument("--output", metavar="DIR", help="(TASK-KIND-SEED)")
+    train.add_argument(
+        "--checkpoint",
+        type=int,
+        default=5000,
+        metavar="N",
+        help="write one every N steps of the environment (%(default)s)",
+    )
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in DIR, with its settings",
+    )
+    train.set_defaults(command=_train)
+
+
+def _train(options):
+    # before the work, and before anything slow is imported
+    for name in ("steps", "episodes", "checkpoint"):
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise ValueError(f"--{name} must be at least 1 (got {number})")
+    if options.seed is not None and not 0 <= options.seed < 2**31 - 1:
+        raise ValueError(f"--seed must be from 0 to 2**31 - 2 (got {options.seed})")
+
+    from nengo_epes.rl import presets, run_files, runs
+
+    preset = presets.preset(options.environment)
+    neurons = presets.neurons_of(preset, options.neurons)[0]
+    limits = {"steps": options.steps, "episodes": options.episodes}
+    seed = options.seed or 0
+    folder = Path(options.output or f"{options.environment}-{neurons}-{seed}")
+    if options.resume:
+        _check_settings(options, runs.settings_of(folder), folder)
+    else:
+        runs.begin(folder, options.environment, seed, neurons, **limits)
+
+    def report(returns, steps):
+        if returns:
+            last = returns[-run_files.WINDOW :]
+            print(
+                f"{steps[-1]:>9,} steps {len(returns):>6,} episodes   mean return "
+                f"{sum(last) / len(last):>9.1f} of the last {len(last)}",
+                flush=True,
+            )
+
+    with _Ending() as ending:
+        complete = runs.go_on(
+            folder, options.checkpoint, report, lambda: ending.number, **limits
+        )
+    print(f"{'complete' if complete else 'not complete'}; all is in {folder}")
+    if not complete:
+        print(f"to go on: nengo-epes train {options.environment} --resume", end=" ")
+        print(f"--output {shlex.quote(str(folder))}")
+        # as a shell tells of a process that a signal has ended
+        raise SystemExit(128 + ending.number)
+
+
+def _check_settings(options, settings, folder):
+    for name in ("environment", "seed", "neurons"):
+        given = getattr(options, name)
+        if given not in (None, settings[name]):
+            raise ValueError(
+                f"the run in {folder} has {name} {settings[name]} (got {given}); go on "
+                "with that, or begin another run in another folder"
+            )
+
+
+class _Ending:
+    """Whether one has been asked to end: by Ctrl-C, or by who manages the machine.
+
+    The second time it ends at once.
+    """
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __enter__(self):
+        self.number = 0
+        self.before = {number: signal.getsignal(number) for number in self.signals}
+        for number in self.signals:
+            signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        self._restore()
+
+    def _note(self, number, frame):
+        self.number = number
+        self._restore()
+        print("ending with this episode; once more to end at once", flush=True)
+
+    def _restore(self):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

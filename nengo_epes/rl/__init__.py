@@ -1,0 +1,1 @@
+"""Environments, and agents that learn in them."""

@@ -1,1 +1,0 @@
-"""Whole experiments: parameters and a seed in, numbers out."""
