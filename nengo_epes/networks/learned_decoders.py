@@ -10,7 +10,6 @@ from nengo.exceptions import BuildError, ValidationError
 
 from nengo_epes.arithmetic.step_sizes import ObGD
 from nengo_epes.learning_rules import EPES
-from nengo_epes.synapses import z
 
 
 class _Hold(nengo.Process):
@@ -52,7 +51,7 @@ class LearnedDecoders(nengo.Network):
         By which the trace decays from decision to decision: discount times lambda.
     step : float, ObGD or Intentional
         The textbook's step size, or a bounded step.
-    trace_type, pre_synapse, immediate, dt
+    trace_type, pre_synapse, dt
         See `Critic`.
     label, seed, add_to_container : optional
         See `nengo.Network`.
@@ -65,7 +64,6 @@ class LearnedDecoders(nengo.Network):
         step,
         trace_type,
         pre_synapse,
-        immediate,
         dt,
         label=None,
         seed=None,
@@ -73,7 +71,6 @@ class LearnedDecoders(nengo.Network):
     ):
         super().__init__(label=label, seed=seed, add_to_container=add_to_container)
         self.state = state
-        self.immediate = immediate
         self._check(pre_synapse)
         self._rule = {
             "trace_synapse": self._trace(trace_decay, dt),
@@ -88,26 +85,17 @@ class LearnedDecoders(nengo.Network):
             self.decide = nengo.Node(size_in=1, label="decide")
             self.reset = nengo.Node(size_in=1, label="reset")
             self._hold = nengo.Node(_Hold(dt), label="hold")
-            nengo.Connection(self.decide, self._hold, synapse=self.lag)
+            nengo.Connection(self.decide, self._hold, synapse=None)
 
-    @property
-    def lag(self):
-        """(Synapse or None) By how much the rule's inputs come late, see `Critic`."""
-        return z**-1 if self.immediate else None
-
-    def learn(self, neurons, output, eligibility, pre_synapse):
-        """Connect neurons to an output by weights that are learned.
+    def learn(self, output, eligibility):
+        """Connect the population to an output by weights that are learned.
 
         Parameters
         ----------
-        neurons : nengo.ensemble.Neurons
-            Whose activities are weighted.
         output : nengo.Node
-            What the weights lead to; they are 0 at first.
+            The output; the weights are 0 at first.
         eligibility : nengo object
             The characteristic eligibility, one number a dimension of the output.
-        pre_synapse : nengo.synapses.Synapse or None
-            Of the rule.
 
         Returns
         -------
@@ -115,8 +103,8 @@ class LearnedDecoders(nengo.Network):
             The learned one.
         """
         rows = output.size_in
-        options = {**self._rule, "pre_synapse": pre_synapse}
-        rule = EPES(size_eligibility=rows, feedback="rows", **options)
+        neurons = self.state.neurons
+        rule = EPES(size_eligibility=rows, feedback="rows", **self._rule)
         learned = nengo.Connection(
             neurons,
             output,
@@ -127,7 +115,7 @@ class LearnedDecoders(nengo.Network):
         )
         port = learned.learning_rule
         nengo.Connection(self.td_error, port[rule.td_error], synapse=None)
-        nengo.Connection(eligibility, port[rule.eligibility], synapse=self.lag)
+        nengo.Connection(eligibility, port[rule.eligibility], synapse=None)
         nengo.Connection(self._hold, port[rule.hold], synapse=None)
         nengo.Connection(self.reset, port[rule.reset], synapse=None)
         return learned
@@ -147,14 +135,6 @@ class LearnedDecoders(nengo.Network):
                 "be filtered before they mean anything; give pre_synapse=0.02, for "
                 "example",
                 attr="pre_synapse",
-                obj=self,
-            )
-        if self.immediate and (pre_synapse is not None or neurons.negative):
-            raise ValidationError(
-                f"immediate=True needs rates that are not negative, and no filter (got "
-                f"{neurons} and pre_synapse={pre_synapse}); use two steps or more per "
-                "action",
-                attr="immediate",
                 obj=self,
             )
 
