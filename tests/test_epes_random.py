@@ -408,7 +408,7 @@ def assert_equals_reference(case, measured, expected, tolerance, rounding):
 
 @pytest.mark.parametrize("seed", range(N_CASES))
 def test_equals_the_reference(seed):
-    """Activities, trace, delta and weights of every step equal the recursion in numpy."""
+    """Activities, trace, delta and weights of every step equal the numpy recursion."""
     case = draw(seed)
     measured, final = run(case, PROBES)
     expected = simulate_reference(case, measured)
