@@ -197,6 +197,7 @@ def simulate(
     hold=None,
     reset=None,
     other_deltas=None,
+    after_step=None,
     learning_rate=1e-4,
     pre_synapse=0.005,
     trace_synapse=0.1,
@@ -217,8 +218,8 @@ def simulate(
         Initial weights.
     dt : float
         Simulator step in seconds.
-    feedback : (n_post, d) array, optional
-        B. It carries the third factor if this has more than one dimension, and the
+    feedback : (n_post, d) or (n_steps, n_post, d) array, optional
+        B, or B of every step. It carries the third factor if this has more than one dimension, and the
         eligibility otherwise. Ones by default.
     eligibility : (n_steps, size_eligibility) array, optional
         Eligibility on the port; 1 by default.
@@ -228,6 +229,9 @@ def simulate(
         Controls on the port.
     other_deltas : (n_steps, n_post, n_pre) array, optional
         Weight changes of other rules on the connection.
+    after_step : callable, optional
+        ``after_step(t, trace)`` is called at the end of each step, for example to call
+        ``trace.clear()``.
     learning_rate, pre_synapse, trace_synapse, trace_type, weight_bounds, weight_decay
         Settings of the rule.
     step : ObGDStep or IntentionalStep, optional
@@ -246,6 +250,7 @@ def simulate(
     is_vector = td_error.shape[1] > 1
     g = np.ones((n_steps, 1)) if eligibility is None else np.asarray(eligibility, float)
     B = np.ones((n_post, 1)) if feedback is None else np.asarray(feedback, float)
+    B = np.broadcast_to(B, (n_steps, *B.shape[-2:]))
     psi = np.ones((n_steps, n_post)) if psi is None else psi
     hold = np.zeros(n_steps) if hold is None else hold
     reset = np.zeros(n_steps) if reset is None else reset
@@ -270,9 +275,9 @@ def simulate(
         a = presynaptic.step(raw[t])
         if is_vector:
             c = psi[t] * g[t]
-            third_factor = (B @ td_error[t])[:, None]
+            third_factor = (B[t] @ td_error[t])[:, None]
         else:
-            c = psi[t] * (B @ g[t])
+            c = psi[t] * (B[t] @ g[t])
             third_factor = td_error[t, 0]
 
         if reset[t] > 0.5:
@@ -304,6 +309,8 @@ def simulate(
         weights = weights + delta
         if other_deltas is not None:
             weights = weights + other_deltas[t]
+        if after_step is not None:
+            after_step(t, trace)
     return SimpleNamespace(**{k: np.array(v) for k, v in vars(result).items()})
 
 
@@ -331,10 +338,13 @@ def rate_psi(neuron_type, current):
     name = type(neuron_type).__name__
     if name == "RectifiedLinear":
         return neuron_type.amplitude * np.where(current > 0, 1.0, 0.0)
+    # the slope of the logistic function, and 1 - tanh^2, without overflow
     if name == "Sigmoid":
-        return 1 / (4 * neuron_type.tau_ref * np.cosh(current / 2) ** 2)
+        small = np.exp(-np.abs(current))
+        return small / (1 + small) ** 2 / neuron_type.tau_ref
     if name == "Tanh":
-        return 1 / (neuron_type.tau_ref * np.cosh(current) ** 2)
+        small = np.exp(-2 * np.abs(current))
+        return 4 * small / (1 + small) ** 2 / neuron_type.tau_ref
     if name != "LIFRate":
         raise ValueError(name)
     # d/dJ of 1 / T, T = tau_ref + tau_rc log(J / (J - 1))

@@ -37,9 +37,10 @@ def trajectory(kind, rule, seed, neuron_type, sign=1.0, dimensions=2, **options)
     return run(net, 300, **options)["weights"]
 
 
-@pytest.mark.parametrize("neuron_type", NEURON_TYPES, ids=lambda n: type(n).__name__)
-@pytest.mark.parametrize("synapse", SYNAPSES, ids=repr)
-@pytest.mark.parametrize("kind", ["node", "ensemble", "neurons", *WEIGHTS[::2]])
+@pytest.mark.parametrize(
+    ("synapse", "neuron_type"), list(zip(SYNAPSES, NEURON_TYPES, strict=True)), ids=repr
+)
+@pytest.mark.parametrize("kind", ["node", "neurons", "neuron slices", "weight solver"])
 def test_is_pes_with_filtered_activities(kind, synapse, neuron_type, seed):
     """With minus the error as third factor, EPES learns the weights of
     PES(pre_synapse=h) in every step."""
