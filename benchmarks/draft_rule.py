@@ -13,10 +13,9 @@ from nengo.learning_rules import LearningRuleType
 from nengo.params import IntParam, NumberParam, Parameter
 from nengo.synapses import Lowpass
 
-from nengo_epes.learning_rules.activities import build_activities
+from nengo_epes.learning_rules.builder_tools import build_activities, build_port
 from nengo_epes.learning_rules.feedback import build_feedback, build_spread
-from nengo_epes.learning_rules.post import build_post_derivative
-from nengo_epes.learning_rules.signals import build_port
+from nengo_epes.learning_rules.postsynaptic import build_post_derivative
 
 
 class Draft(LearningRuleType):

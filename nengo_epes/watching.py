@@ -10,8 +10,6 @@ from nengo.connection import LearningRule
 from nengo.exceptions import BuildError, SimulationError, ValidationError
 from nengo.params import Parameter, StringParam
 
-from nengo_epes.learning_rules.looking import array_of
-
 __all__ = ["watch"]
 
 
@@ -79,9 +77,8 @@ def watch(obj, attr, reduce=one_number, size_out=1, label=None):
 
     Notes
     -----
-    It is an operator and needs no hook of a simulator: it goes on after
-    `nengo.Simulator.reset`, and is built anew with every simulator. It reads in every
-    step, so that `EPES` writes weights and trace in every step, see the page on speed.
+    It is an operator and needs no hook of a simulator: it works after
+    `nengo.Simulator.reset`, and is built anew with every simulator.
 
     Examples
     --------
@@ -246,9 +243,9 @@ class Look(Operator):
 
     def make_step(self, signals, dt, rng):
         """Make the function of one step."""
-        seen = array_of(signals, self.reads[0]).view()
+        seen = signals[self.reads[0]].view()
         seen.setflags(write=False)
-        output = array_of(signals, (self.sets + self.updates)[0])
+        output = signals[(self.sets + self.updates)[0]]
         reduce = self.watching.reduce
 
         def look():

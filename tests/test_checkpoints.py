@@ -11,7 +11,6 @@ import nengo
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from test_forms import CASES, arrays, network
 from toy_environments import Counter
 
 import nengo_epes
@@ -52,46 +51,6 @@ def assert_goes_on(build, path, first=57, more=43):
             assert_array_equal(after, before)
         for before, probe in zip(recorded, sim.model.probes, strict=True):
             assert_array_equal(sim.data[probe], before)
-
-
-@pytest.mark.parametrize("n_steps", [1, 16])
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_forms(case, n_steps, tmp_path):
-    """In all the forms in which EPES keeps weights and trace, also between two
-    writings."""
-    names = ["eligibility_trace"]
-    assert_goes_on(lambda: network(case, n_steps, names), tmp_path / "a")
-
-
-def test_nothing_is_written_by_saving(tmp_path):
-    """What is to be written late is still to be written after saving and loading."""
-    net = network(CASES["deferred"], 16, controls=False)
-    with simulator(net) as sim:
-        count = next(s for s in sim.signals if s.name.endswith(".count"))
-        sim.run_steps(39)
-        assert dict.__getitem__(sim.signals, count)[0] == 7
-        checkpoints.save(sim, tmp_path / "a")
-        assert dict.__getitem__(sim.signals, count)[0] == 7
-        sim.run_steps(5)
-        checkpoints.load(sim, tmp_path / "a")
-        assert dict.__getitem__(sim.signals, count)[0] == 7
-
-
-def test_kept_arrays_are_up_to_date(tmp_path):
-    """Who keeps an array of weights or trace finds in it what was loaded."""
-    net = network(CASES["deferred"], 16)
-    with simulator(net) as sim:
-        sim.run_steps(39)
-        checkpoints.save(sim, tmp_path / "a")
-        expected = arrays(sim, net.learned)
-        sig = sim.model.sig
-        signals = sig[net.learned]["weights"], sig[net.learned.learning_rule]["delta"]
-        kept = [sim.signals[signal] for signal in signals]
-        sim.run_steps(30)
-        checkpoints.load(sim, tmp_path / "a")
-        # a look in between has them added up in another order
-        np.testing.assert_allclose(kept[0], expected[0], rtol=1e-12)
-        np.testing.assert_allclose(kept[1], expected[2], rtol=1e-12)
 
 
 class Drifting(nengo.Process):

@@ -139,14 +139,29 @@ MEMBERS = [
         rates=nengo.Sigmoid(),
     ),
     Member(
-        "EPES, deferred",
-        # so slow that what is learned does not change the activities much, on which
-        # the step's own rounding would act
-        EPES(1e-6, size_eligibility=2, post_derivative="auto", deferred_steps=16),
-        {"td_error": td_error, "eligibility": eligibility},
+        "EPES, vector third factor, no eligibility input",
+        EPES(
+            1e-3,
+            size_td_error=2,
+            size_eligibility=0,
+            weight_decay=0.5,
+            weight_bounds=(-5e-3, 5e-3),
+        ),
+        {"td_error": eligibility},
         others=[
-            EPES(1e-6, size_eligibility=2, post_derivative="auto", deferred_steps=8),
+            EPES(1e-3, size_td_error=2, size_eligibility=0),
+            EPES(1e-3, size_td_error=2, size_eligibility=1),
         ],
+    ),
+    Member(
+        "EPES, vector third factor, postsynaptic factor",
+        EPES(
+            1e-3,
+            size_td_error=2,
+            feedback=nengo.dists.Uniform(-1, 1),
+            post_derivative="auto",
+        ),
+        {"td_error": eligibility, "eligibility": positive},
         kind="neurons",
         rates=nengo.Sigmoid(),
     ),

@@ -15,8 +15,7 @@ def test_memory_of_a_million_steps():
     """The process does not grow in 900,000 steps after the first 100,000, and what was
     learned remains finite."""
     with nengo.Network(seed=1) as net:
-        options = {"post_derivative": "auto", "deferred_steps": 64}
-        rule = EPES(1e-7, size_eligibility=2, **options)
+        rule = EPES(1e-7, size_eligibility=2, post_derivative="auto")
         conn = connect("neurons", rule, 1, nengo.LIF(), n_pre=10, n_post=10)
         drive(conn, td_error=np.sin, eligibility=lambda t: [np.cos(t), 1.0])
     with nengo.Simulator(net) as sim:

@@ -224,14 +224,14 @@ def at_decision(t):
 
 @pytest.mark.parametrize("bounds", [None, (-1e-3, 2e-3)])
 @pytest.mark.parametrize("regime", ["immediate", "episodic"])
-def test_looking_changes_nothing(regime, bounds):
-    """What is formed for a look is what is written in every step for a filter."""
+def test_filtered_probes_change_nothing(regime, bounds):
+    """Probes with a synapse and probes without one belong to the same run."""
     rule = GaussianREINFORCE(1e-3, regime=regime, weight_bounds=bounds)
-    formed, written = (looked_at(rule, synapse) for synapse in (None, 0.01))
-    assert np.any(formed["delta"]) and np.any(formed["eligibility"])
-    for name, value in formed.items():
+    plain, filtered = (looked_at(rule, synapse) for synapse in (None, 0.01))
+    assert np.any(plain["delta"]) and np.any(plain["eligibility"])
+    for name, value in plain.items():
         # two builds may add up in another order
-        assert_allclose(written[name], value, rtol=1e-9, atol=1e-15, err_msg=name)
+        assert_allclose(filtered[name], value, rtol=1e-9, atol=1e-15, err_msg=name)
 
 
 @pytest.mark.parametrize("regime", ["immediate", "episodic"])

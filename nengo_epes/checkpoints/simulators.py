@@ -116,8 +116,6 @@ def load(simulator, path):
         vars(world).update(attributes)
     simulator.clear_probes()
     simulator._probe_step_time()  # what Nengo itself does after every step
-    # signals that are written late, see `nengo_epes.learning_rules`
-    getattr(simulator.signals, "keep_up", lambda: None)()
     return header["note"]
 
 
@@ -126,9 +124,8 @@ class _Parts:
 
     def __init__(self, simulator):
         _check_kind(simulator)
-        # as they are: a look by users would have late weights written
         self.arrays = [
-            dict.__getitem__(simulator.signals, signal)
+            simulator.signals[signal]
             for signal in bases(simulator)
             if not signal.readonly
         ]

@@ -1,21 +1,19 @@
-"""Learning rules, one a file, and what their builders share."""
+"""Learning rules, one a file, and the functions that their builders share."""
 
-from nengo_epes.learning_rules.activities import build_activities
-from nengo_epes.learning_rules.epes import EPES
-from nengo_epes.learning_rules.epes_build import build_epes
-from nengo_epes.learning_rules.epes_sim import EPESSim
-from nengo_epes.learning_rules.feedback import build_feedback, build_spread
-from nengo_epes.learning_rules.post import build_post_activities
-from nengo_epes.learning_rules.reinforce import (
-    GaussianREINFORCE,
-    build_gaussian_reinforce,
-)
-from nengo_epes.learning_rules.reinforce_sim import GaussianREINFORCESim
-from nengo_epes.learning_rules.signals import (
+from nengo_epes.learning_rules.builder_tools import (
+    build_activities,
     build_port,
     learned_shape,
-    make_finite_check,
-    sliced_encoders,
+    make_check,
+    post_encoders,
+)
+from nengo_epes.learning_rules.epes import EPES, EPESSim, build_epes
+from nengo_epes.learning_rules.feedback import build_feedback, build_spread
+from nengo_epes.learning_rules.postsynaptic import build_post_activities
+from nengo_epes.learning_rules.reinforce import (
+    GaussianREINFORCE,
+    GaussianREINFORCESim,
+    build_gaussian_reinforce,
 )
 
 __all__ = [
@@ -31,8 +29,8 @@ __all__ = [
     "build_post_activities",
     "build_spread",
     "learned_shape",
-    "make_finite_check",
-    "sliced_encoders",
+    "make_check",
+    "post_encoders",
 ]
 
 

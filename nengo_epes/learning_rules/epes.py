@@ -1,126 +1,146 @@
-"""EPES: error and eligibility, the prescribed sensitivity with a memory.
-
-This is what you write. How it meets a model is `nengo_epes.learning_rules.build_epes`,
-and what runs is `nengo_epes.learning_rules.EPESSim`.
-"""
+"""EPES: the rule type that you write, the operator that runs, the builder."""
 
 from __future__ import annotations
 
-from nengo.learning_rules import LearningRuleType
-from nengo.params import Default, EnumParam, IntParam, NumberParam
-from nengo.synapses import Lowpass, SynapseParam
+from collections import namedtuple
 
-from nengo_epes.learning_rules.params import (
-    BoundsParam,
-    ControlsParam,
-    FeedbackParam,
-    PostDerivativeParam,
-    Probeable,
-    StepParam,
+import numpy as np
+from nengo.builder import Builder
+from nengo.builder.operator import Operator
+from nengo.builder.signal import Signal
+from nengo.exceptions import BuildError, SimulationError, ValidationError
+from nengo.learning_rules import LearningRuleType
+from nengo.params import Default, EnumParam, IntParam
+from nengo.rc import rc
+from nengo.synapses import Lowpass
+
+from nengo_epes import updates
+from nengo_epes.learning_rules import parameters
+from nengo_epes.learning_rules.builder_tools import (
+    build_activities,
+    build_port,
+    learned_shape,
+    make_check,
+    raise_divergence,
+    repeat_rows,
 )
-from nengo_epes.learning_rules.traces import KINDS
+from nengo_epes.learning_rules.feedback import (
+    build_feedback,
+    build_spread,
+    feedback_matrix,
+)
+from nengo_epes.learning_rules.postsynaptic import build_post_derivative
+from nengo_epes.learning_rules.traces import (
+    KINDS,
+    as_signal,
+    build_trace,
+    check_trace,
+    make_trace,
+)
 
 
 class EPES(LearningRuleType):
-    r"""Three-factor learning: a late TD error meets an eligibility trace.
+    r"""Three-factor learning: a delayed third factor meets an eligibility trace.
 
-    Use it instead of `nengo.PES` where the error is a reward or another scalar
-    that comes after the activities that earned it. For an error that arrives at
-    once, PES is the same and needs no trace.
+    Use it instead of `nengo.PES` if the error or reward arrives after the activities
+    that caused it. For an error that arrives at once, PES is the same and needs no
+    trace.
 
     .. math::
 
        c_i(t) = \psi_i(t)\,(B\,g(t))_i, \qquad
        e_{ij}(t) = \big(h * c_i a_j\big)(t), \qquad
-       \Delta w_{ij} = \frac{\kappa\,dt}{n}\,\delta(t)\,e_{ij}(t)
+       \Delta w_{ij} = \frac{\kappa\,dt}{n}\,L_i(t)\,e_{ij}(t)
 
-    with the TD error :math:`\delta` (better than expected is positive, so that the
-    weights *ascend*), the characteristic eligibility :math:`g` as it came in and
-    :math:`c` at the rows of the weights, the feedback :math:`B`, the postsynaptic
-    neurons' pseudo-derivative :math:`\psi` (1 unless asked for), the filtered
-    presynaptic activities :math:`a` in hertz, the trace's impulse response
-    :math:`h`, the learning rate :math:`\kappa` and the number of presynaptic neurons
-    :math:`n`. Within a step the trace comes first, with this step's activities, then
-    the change, with this step's TD error; the new weights act one step later.
+    with the characteristic eligibility :math:`g` on the port and :math:`c` at the post
+    side, the feedback :math:`B`, the pseudo-derivative :math:`\psi` of the post neurons
+    (1 by default), the filtered presynaptic activities :math:`a` in hertz, the impulse
+    response :math:`h` of the trace, the third factor :math:`L`, the learning rate
+    :math:`\kappa` and the number of pre neurons :math:`n`. The third factor is a TD
+    error, a reward minus its baseline, or target minus actual output: weights *ascend*,
+    so it has the opposite sign of PES's error.
+
+    In each simulator step the trace is updated first, with the activities of this step,
+    and then the weight change, with the third factor of this step. The new weights act
+    one step later.
 
     Parameters
     ----------
     learning_rate : float, optional
-        As that of PES; 1e-4 unless given.
+        Learning rate, on the scale of PES's.
     pre_synapse : Synapse or float or None, optional
-        Filters the presynaptic activities; a number is the time constant of a
-        `nengo.Lowpass` in seconds; 5 ms unless given.
+        Filter of the presynaptic activities; a number is the time constant of a
+        `nengo.Lowpass` in seconds.
     trace_synapse : Synapse or float or None, optional
-        The eligibility trace: any synapse, a Lowpass of 0.1 s unless given; None for
-        no memory. A Lowpass has a gain
-        of 1 for constant input, whatever its time constant, so that neither it nor
-        ``dt`` changes the scale of learning.
+        Eligibility trace; None for no memory. A Lowpass has a gain of 1 for constant
+        input, so neither its time constant nor ``dt`` changes the scale of learning.
     size_eligibility : int, optional
-        Dimensions of the characteristic eligibility on the port; 1 unless given.
+        Dimensions of the characteristic eligibility on the port; 0 for an eligibility
+        of 1 that needs no input.
     feedback : str, array_like, Distribution or None, optional
-        B, how the eligibility reaches the rows: ``"broadcast"``, one value for all;
-        ``"rows"``, one for each; ``"encoders"``, through the postsynaptic encoders
-        as PES's error; a matrix (rows, size_eligibility); a Distribution of one,
-        sampled with the connection's seed, and on neurons scaled so that its effect
-        has the size of the encoders'. None: on a connection to neurons "encoders"
-        where ``size_eligibility`` is the dimension of the postsynaptic ensemble; else
-        "rows" where it is the number of rows; else "broadcast" where it is 1.
+        B. It carries the eligibility to the post side, or the third factor if
+        ``size_td_error`` is above 1. ``"broadcast"``: one value for all post dimensions
+        or neurons. ``"rows"``: one value for each. ``"encoders"``: through the encoders
+        of the post neurons, as the error of PES. A matrix (n_post, size). A
+        Distribution, sampled with the connection's seed; for post neurons it is scaled
+        so that its effect has the size of the encoders'. None: the first of
+        "encoders" (post neurons only), "rows", "broadcast" that fits the size.
     post_derivative : VoltageSurrogate or RateDerivative or "auto" or None, optional
-        psi, the postsynaptic neurons' pseudo-derivative, by which the eligibility at
-        the rows is multiplied, see `nengo_epes.surrogates`; "auto" takes what suits
-        the neurons. Only on connections to neurons.
+        Pseudo-derivative :math:`\psi` of the post neurons; see
+        `nengo_epes.surrogates`. "auto" chooses one for the neuron type. Only for
+        connections to neurons.
     trace_type : {"accumulating", "replacing", "dutch"}, optional
-        How a trace takes contributions in; see `nengo_epes.updates`. The last two need
-        a Lowpass as ``trace_synapse``. "replacing" is for contributions that are not
-        negative. "dutch", for the linear critic of true online TD(lambda), takes one
-        visit a transition: hold the trace in all other steps. A TD error of exactly 0
-        passes for none. It is stable where the step size (learning rate / n) times the
-        square of a visit's activities is at most 1.
+        How a trace adds contributions; see `nengo_epes.updates`. "replacing" and
+        "dutch" need a Lowpass as ``trace_synapse`` and one third factor. "replacing"
+        is for contributions that are not negative. "dutch", for the linear critic of
+        true online TD(lambda), takes one visit a transition: hold the trace in all
+        other steps. It counts a third factor of exactly 0 as no transition. It is
+        stable if learning rate / n times the squared activities of a visit is at
+        most 1.
     step : ObGD or Intentional or None, optional
-        Bounds the step of every TD error, see `nengo_epes.steps`. None: learning rate
-        times TD error, whatever it is. With Intentional the learning rate does not
-        matter: its eta takes the place.
+        Bounded step size; see `nengo_epes.steps`. None: learning rate times third
+        factor. With Intentional the learning rate has no effect.
     weight_bounds : tuple of float or None, optional
-        (low, high), within which all weights are kept.
+        (low, high): bounds of all weights.
     weight_decay : float, optional
-        Part of every weight that is lost, per second.
-    deferred_steps : int or None, optional
-        After how many steps a full trace and its weights are written; until then what
-        is added is kept as vectors, and the connection's output is corrected. It
-        changes the speed and nothing else. 1: everything is written in every step;
-        None: as it was measured to be quick.
+        Fraction of every weight that is lost per second.
     controls : tuple of str, optional
-        Further inputs on the port, in this order: ``"hold"`` (above 0.5 it freezes
-        the trace: no decay, no input) and ``"reset"`` (above 0.5 it empties the
-        trace, and keeps it empty).
+        Control inputs on the port, in this order: ``"hold"`` (above 0.5 it freezes
+        the trace: no decay, no input) and ``"reset"`` (above 0.5 it empties the trace
+        and keeps it empty).
+    size_td_error : int, optional
+        Dimensions of the third factor on the port.
 
     Raises
     ------
     ValidationError
-        If a parameter is not of its kind.
+        If a parameter is invalid, or both inputs of the port are vectors.
     BuildError
-        When the model is built, if ``size_eligibility`` and ``feedback`` do not fit
-        the connection, a trace that cannot be held is shorter than ``dt``, the weights
-        are no matrix, or the postsynaptic side is indexed by a list.
+        When the model is built, if the sizes and ``feedback`` do not fit the
+        connection, a trace that cannot be held is shorter than ``dt``, or the weights
+        are not 2-D.
     SimulationError
-        When a TD error, an eligibility or an activity is not finite, or a replacing
-        trace gets a negative one.
+        If an input, an activity or a step diverges, or a replacing trace receives a
+        negative contribution.
 
     See Also
     --------
-    nengo.PES : for errors that arrive at once
+    nengo.PES : learning from an error that arrives at once
 
     Notes
     -----
-    The port, ``conn.learning_rule``, has the TD error first, then the eligibility,
+    The port, ``conn.learning_rule``, has the third factor first, then the eligibility,
     then the controls; `td_error`, `eligibility`, `hold` and `reset` are the slices to
-    connect to. To switch learning off, send a TD error of 0 (weights still decay if
-    they are told to). After the build,
-    ``sim.data[conn.learning_rule].feedback`` is the matrix B.
+    connect to. To stop learning, send a third factor of 0 (weights still decay).
+    After the build, ``sim.data[conn.learning_rule].feedback`` is the matrix B.
 
-    With a TD error of -1, PES's error as eligibility and no trace synapse, EPES is
-    PES; with eligibility 1 and minus the error as TD error, it is
-    ``PES(pre_synapse=Lowpass(tau_e))`` (one dimension).
+    With weight decay :math:`\lambda` and bounds, each step adds
+    :math:`\mathrm{clip}((1 - \lambda\,dt)\,w + \Delta w) - w` to the weights :math:`w`
+    that the connection used in this step.
+
+    ``EPES(size_td_error=d, size_eligibility=0, pre_synapse=None, trace_synapse=h)`` is
+    ``nengo.PES(pre_synapse=h)`` with the error negated. With a TD error of -1, PES's
+    error as eligibility and no trace synapse, EPES is PES as well.
 
     References
     ----------
@@ -128,22 +148,22 @@ class EPES(LearningRuleType):
        for connectionist reinforcement learning. Machine Learning, 8, 229-256.
     .. [2] Sutton, R. S., & Barto, A. G. (2018). Reinforcement Learning, chapters 12
        and 13.
+    .. [3] Bellec, G., et al. (2020). A solution to the learning dilemma for recurrent
+       networks of spiking neurons. Nature Communications, 11, 3625.
 
     Examples
     --------
     >>> import nengo
     >>> from nengo_epes import EPES
-    >>> rule = EPES(learning_rate=1e-3, trace_synapse=0.5)
+    >>> rule = EPES(learning_rate=1e-3, trace_synapse=0.5, size_eligibility=0)
     >>> with nengo.Network() as net:
     ...     reward = nengo.Node(1.0)
-    ...     one = nengo.Node(1.0)
     ...     pre = nengo.Ensemble(50, dimensions=1)
     ...     post = nengo.Node(size_in=1)
     ...     conn = nengo.Connection(
     ...         pre, post, function=lambda x: 0, learning_rule_type=rule
     ...     )
-    ...     td = nengo.Connection(reward, conn.learning_rule[rule.td_error])
-    ...     g = nengo.Connection(one, conn.learning_rule[rule.eligibility])
+    ...     learn = nengo.Connection(reward, conn.learning_rule)
     ...     probe = nengo.Probe(conn.learning_rule, "eligibility_trace")
     >>> with nengo.Simulator(net, progress_bar=False) as sim:
     ...     sim.run(0.01)
@@ -152,28 +172,22 @@ class EPES(LearningRuleType):
     """
 
     modifies = "decoders"
-    probeable = Probeable()
+    probeable = parameters.Probeable()
 
-    learning_rate = NumberParam("learning_rate", low=0, readonly=True, default=1e-4)
-    pre_synapse = SynapseParam("pre_synapse", default=Lowpass(0.005), readonly=True)
-    trace_synapse = SynapseParam("trace_synapse", default=Lowpass(0.1), readonly=True)
-    size_eligibility = IntParam("size_eligibility", low=1, readonly=True, default=1)
-    feedback = FeedbackParam("feedback")
-    post_derivative = PostDerivativeParam(
-        "post_derivative", default=None, optional=True, readonly=True
-    )
+    learning_rate = parameters.FiniteParam("learning_rate", default=1e-4)
+    pre_synapse = parameters.FilterParam("pre_synapse", default=Lowpass(0.005))
+    trace_synapse = parameters.FilterParam("trace_synapse", default=Lowpass(0.1))
+    size_eligibility = IntParam("size_eligibility", low=0, readonly=True, default=1)
+    feedback = parameters.FeedbackParam("feedback")
+    post_derivative = parameters.PostDerivativeParam("post_derivative")
     trace_type = EnumParam(
         "trace_type", values=KINDS, readonly=True, default="accumulating"
     )
-    step = StepParam("step", default=None, optional=True, readonly=True)
-    weight_bounds = BoundsParam(
-        "weight_bounds", optional=True, readonly=True, default=None
-    )
-    weight_decay = NumberParam("weight_decay", low=0, readonly=True, default=0.0)
-    deferred_steps = IntParam(
-        "deferred_steps", low=1, optional=True, readonly=True, default=None
-    )
-    controls = ControlsParam("controls", readonly=True, default=())
+    step = parameters.StepParam("step")
+    weight_bounds = parameters.BoundsParam("weight_bounds")
+    weight_decay = parameters.FiniteParam("weight_decay", default=0.0)
+    controls = parameters.ControlsParam("controls", readonly=True, default=())
+    size_td_error = IntParam("size_td_error", low=1, readonly=True, default=1)
 
     def __init__(
         self,
@@ -187,14 +201,13 @@ class EPES(LearningRuleType):
         step=Default,
         weight_bounds=Default,
         weight_decay=Default,
-        deferred_steps=Default,
         controls=Default,
+        size_td_error=Default,
     ):
         self.size_eligibility = size_eligibility
         self.controls = controls
-        super().__init__(
-            learning_rate, size_in=1 + self.size_eligibility + len(self.controls)
-        )
+        self.size_td_error = size_td_error
+        super().__init__(learning_rate, size_in=self._port_size())
         self.pre_synapse = pre_synapse
         self.trace_synapse = trace_synapse
         self.feedback = feedback
@@ -203,33 +216,350 @@ class EPES(LearningRuleType):
         self.step = step
         self.weight_bounds = weight_bounds
         self.weight_decay = weight_decay
-        self.deferred_steps = deferred_steps
+        self._check_vector()
+
+    def _port_size(self):
+        """Return the size of the port, which lists its slices in Nengo's messages."""
+        sizes = {
+            "td_error": self.size_td_error,
+            "eligibility": self.size_eligibility,
+            **dict.fromkeys(self.controls, 1),
+        }
+        slices = " + ".join(f"{name} {size}" for name, size in sizes.items() if size)
+        advice = "connect to a slice, such as conn.learning_rule[rule.td_error]"
+        if self.size_eligibility:
+            advice += ", or use EPES(size_eligibility=0) if there is no eligibility"
+        return parameters.PortSize(sum(sizes.values()), f"{slices}; {advice}")
+
+    def _check_vector(self):
+        """Refuse what is not defined for a third factor of several dimensions."""
+        if self.size_td_error == 1:
+            return
+        problem = None
+        if self.size_eligibility > 1:
+            problem = f"size_eligibility={self.size_eligibility}; use 0 or 1"
+        elif self.step is not None:
+            problem = f"step={self.step}; use step=None"
+        elif self.trace_type != "accumulating":
+            problem = f"trace_type={self.trace_type!r}; use 'accumulating'"
+        if problem is not None:
+            raise ValidationError(
+                f"{self.size_td_error} dimensions cannot be combined with {problem}, "
+                "or one dimension",
+                attr="size_td_error",
+                obj=self,
+            )
 
     @property
     def td_error(self):
-        """(slice) Where the TD error stands on the port."""
-        return slice(0, 1)
+        """(slice) The third factor on the port."""
+        return slice(0, self.size_td_error)
 
     @property
     def eligibility(self):
-        """(slice) Where the characteristic eligibility stands on the port."""
-        return slice(1, 1 + self.size_eligibility)
+        """(slice) The characteristic eligibility on the port."""
+        return slice(self.size_td_error, self.size_td_error + self.size_eligibility)
 
     @property
     def hold(self):
-        """(slice) Where the port takes what freezes the trace, if asked for."""
+        """(slice) The control input that freezes the trace, if there is one."""
         return self._control("hold")
 
     @property
     def reset(self):
-        """(slice) Where the port takes what empties the trace, if asked for."""
+        """(slice) The control input that empties the trace, if there is one."""
         return self._control("reset")
 
     def _control(self, name):
         if name not in self.controls:
             raise AttributeError(
-                f"{self} has no input {name!r}; "
-                f"ask for it by EPES(controls={(*self.controls, name)})"
+                f"{self} has no input {name!r}; use EPES(controls="
+                f"{(*self.controls, name)})"
             )
-        start = 1 + self.size_eligibility + self.controls.index(name)
+        start = self.eligibility.stop + self.controls.index(name)
         return slice(start, start + 1)
+
+
+class EPESSim(Operator):
+    """One simulator step of EPES: first the trace, then the weight change.
+
+    Parameters
+    ----------
+    signals : dict of str to Signal
+        ``activities`` (n_pre,), ``port`` (size_in,), ``third_factor`` (1,) or
+        (n_post,), ``eligibility`` and ``trace``, both with n_post rows or one row that
+        stands for all, ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (), and
+        ``memory``, the state of a bounded step.
+    trace_state : dict of str to Signal
+        What the trace stores in addition to itself.
+    rule_type : EPES
+        The rule type.
+    tag : str, optional
+        Name of the rule in error messages.
+
+    Notes
+    -----
+    1. sets ``[]``
+    2. incs ``[]``
+    3. reads ``[activities, port, third_factor, eligibility, weights]``, the weights
+       only if they decay or have bounds
+    4. updates ``[delta, trace, n_steps, *trace_state, memory]``, the memory only if
+       there is a bounded step
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes import EPES
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Node(size_in=1)
+    ...     conn = nengo.Connection(pre, post, learning_rule_type=EPES())
+    ...     signals = nengo.Connection(nengo.Node([0, 1]), conn.learning_rule)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> (operator,) = (op for op in model.operators if isinstance(op, EPESSim))
+    >>> operator.activities.shape, operator.trace.shape, operator.delta.shape
+    ((20,), (1, 20), (1, 20))
+    """
+
+    def __init__(self, signals, trace_state, rule_type, tag=None):
+        super().__init__(tag=tag)
+        self.rule_type = rule_type
+        self.trace_state_names = tuple(trace_state)
+        self.sets = []
+        self.incs = []
+        names = ("activities", "port", "third_factor", "eligibility")
+        self.reads = [signals[name] for name in names]
+        if rule_type.weight_bounds is not None or rule_type.weight_decay > 0.0:
+            self.reads.append(signals["weights"])
+        self.updates = [signals[name] for name in ("delta", "trace", "n_steps")]
+        self.updates.extend(trace_state.values())
+        if rule_type.step is not None:
+            self.updates.append(signals["memory"])
+
+    @property
+    def activities(self):
+        """(Signal) Filtered presynaptic activities."""
+        return self.reads[0]
+
+    @property
+    def port(self):
+        """(Signal) All inputs of the rule."""
+        return self.reads[1]
+
+    @property
+    def third_factor(self):
+        """(Signal) Third factor at the post side."""
+        return self.reads[2]
+
+    @property
+    def eligibility(self):
+        """(Signal) Characteristic eligibility at the post side."""
+        return self.reads[3]
+
+    @property
+    def weights(self):
+        """(Signal or None) Weights, if the change depends on them."""
+        return self.reads[4] if len(self.reads) > 4 else None
+
+    @property
+    def delta(self):
+        """(Signal) Weight change that Nengo adds in the next step."""
+        return self.updates[0]
+
+    @property
+    def trace(self):
+        """(Signal) Eligibility trace."""
+        return self.updates[1]
+
+    @property
+    def n_steps(self):
+        """(Signal) Number of simulator steps, so that the rule needs no clock."""
+        return self.updates[2]
+
+    @property
+    def trace_state(self):
+        """(dict of str to Signal) Further state of the trace, by name."""
+        return dict(zip(self.trace_state_names, self.updates[3:], strict=False))
+
+    @property
+    def memory(self):
+        """(Signal or None) State of the bounded step, if there is one."""
+        return None if self.rule_type.step is None else self.updates[-1]
+
+    @property
+    def _descstr(self):
+        return f"{self.activities}, {self.port} -> {self.delta}"
+
+    def make_step(self, signals, dt, rng):
+        """Make the function of one simulator step."""
+        activities, port = signals[self.activities], signals[self.port]
+        third, eligibility = signals[self.third_factor], signals[self.eligibility]
+        delta, trace_array = signals[self.delta], signals[self.trace]
+        n_steps = signals[self.n_steps]
+        weights = None if self.weights is None else signals[self.weights]
+        memory = None if self.memory is None else signals[self.memory]
+        state = {name: signals[signal] for name, signal in self.trace_state.items()}
+        rule, tag = self.rule_type, self.tag
+        trace = make_trace(rule, trace_array, state, dt, rng, tag)
+        rate = rule.learning_rate / activities.size
+        hold = rule.hold.start if "hold" in rule.controls else None
+        reset = rule.reset.start if "reset" in rule.controls else None
+        scalar = rule.size_td_error == 1
+        largest = float(np.finfo(delta.dtype).max) ** 0.25
+
+        def seconds():
+            return n_steps.item() * dt
+
+        def bounded(pulse, decay):
+            args = trace_array, eligibility, activities, decay
+            return rule.step(memory, rate, pulse, *args)
+
+        check = make_check(
+            tag, rule.learning_rate, seconds, port=port, activities=activities
+        )
+
+        def step_epes():
+            n_steps[...] += 1
+            check()
+            advances = hold is None or not port.item(hold) > 0.5
+            if reset is not None and port.item(reset) > 0.5:
+                advances = False
+                trace.clear()
+            elif advances:
+                trace.advance(seconds(), eligibility, activities)
+            if not scalar:
+                factor = (rate * dt) * third[:, None]
+            elif memory is None:
+                factor = rate * (dt * third.item())
+            else:
+                factor = bounded(dt * third.item(), trace.decay if advances else 1.0)
+            if scalar and not abs(factor) <= largest:
+                raise_divergence(tag, "step", factor, rule.learning_rate, seconds)
+            trace.change(factor, delta)
+            if weights is not None:
+                updates.limit_change(
+                    delta, weights, rule.weight_bounds, rule.weight_decay * dt
+                )
+
+        def explained():
+            try:
+                step_epes()
+            except FloatingPointError as error:
+                raise SimulationError(
+                    f"{tag}: {error} at t={seconds():g} s; the trace or the weight "
+                    f"change is too large. The learning rate is {rule.learning_rate:g}:"
+                    " use a smaller one, or check the trace synapse"
+                ) from error
+
+        return explained
+
+
+BuiltEPES = namedtuple("BuiltEPES", ["feedback"])
+BuiltEPES.__doc__ = """Parameters of a built rule: the matrix ``feedback``, B.
+
+Shape (n_post, size of the input that it carries).
+"""
+
+
+@Builder.register(EPES)
+def build_epes(model, epes, rule):
+    """Build an `EPES` rule into a model.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    epes : EPES
+        The rule type.
+    rule : nengo.connection.LearningRule
+        The rule on its connection.
+
+    Raises
+    ------
+    BuildError
+        The cases that `EPES` lists.
+
+    Notes
+    -----
+    Sets ``model.params[rule]``, which is ``sim.data[conn.learning_rule]``, to a
+    `BuiltEPES`.
+
+    Examples
+    --------
+    The builder of a model calls it for each rule:
+
+    >>> import nengo
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Node(size_in=1)
+    ...     conn = nengo.Connection(pre, post, learning_rule_type=EPES())
+    ...     signals = nengo.Connection(nengo.Node([0, 1]), conn.learning_rule)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> model.sig[conn.learning_rule]["eligibility_trace"].shape
+    (1, 20)
+    """
+    conn = rule.connection
+    shape = learned_shape(model, conn)
+    check_trace(model, rule)
+    if epes.weight_decay * model.dt > 1.0:
+        raise BuildError(
+            f"{conn}: weight_decay={epes.weight_decay:g} removes more than the whole "
+            f"weight in a step of dt={model.dt:g} s; use at most {1 / model.dt:g}"
+        )
+
+    inputs = {"third factor, the slice td_error": epes.td_error}
+    if epes.size_eligibility:
+        name = "eligibility (or use size_eligibility=0, for an eligibility of 1)"
+        inputs[name] = epes.eligibility
+    port = build_port(model, rule, inputs)
+    third_factor = port[epes.td_error]
+    if epes.size_eligibility:
+        eligibility = port[epes.eligibility]
+    else:
+        one = np.ones(1, rc.float_dtype)
+        eligibility = Signal(one, name=f"{conn}.eligibility", readonly=True)
+
+    is_vector = epes.size_td_error > 1
+    size = epes.size_td_error if is_vector else max(epes.size_eligibility, 1)
+    parameter = "size_td_error" if is_vector else "size_eligibility"
+    feedback = build_feedback(model, conn, epes.feedback, size, parameter)
+    if is_vector:
+        third_factor = build_spread(model, conn, feedback, third_factor)
+    spread = build_spread(
+        model, conn, "broadcast" if is_vector else feedback, eligibility
+    )
+    at_post, psi = build_post_derivative(model, conn, epes.post_derivative, spread)
+
+    # one eligibility for all post dimensions: all rows of the trace are equal
+    equal_rows = (
+        (is_vector or feedback == "broadcast")
+        and psi is None
+        and epes.step is None
+        and epes.trace_type == "accumulating"
+    )
+    n_rows = 1 if equal_rows else shape[0]
+    trace, state = build_trace(epes, (n_rows, shape[1]), model.dt, str(conn))
+    signals = {
+        "activities": build_activities(model, conn, epes.pre_synapse),
+        "port": port,
+        "third_factor": third_factor,
+        "eligibility": eligibility if equal_rows else at_post,
+        "weights": model.sig[conn]["weights"],
+        "delta": model.sig[rule]["delta"],
+        "trace": trace,
+        "n_steps": Signal(np.zeros((), np.int64), name=f"{conn}.n_steps"),
+    }
+    if epes.step is not None:
+        signals["memory"] = as_signal(epes.step.initial_state(), f"{conn}.step")
+    model.add_op(EPESSim(signals, state, epes, tag=str(rule)))
+
+    model.params[rule] = BuiltEPES(feedback_matrix(feedback, shape[0]))
+    model.sig[rule].update(
+        error=port,
+        td_error=port[epes.td_error],
+        characteristic_eligibility=at_post,
+        activities=signals["activities"],
+        eligibility_trace=repeat_rows(trace, shape[0]) if equal_rows else trace,
+    )
+    if psi is not None:
+        model.sig[rule]["post_derivative"] = psi

@@ -1,4 +1,4 @@
-"""How the characteristic eligibility on the port reaches the rows of the weights."""
+"""Feedback: how an input of the port reaches the post dimensions or neurons."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import numpy as np
 from nengo.builder.operator import DotInc, Reset
 from nengo.builder.signal import Signal
 from nengo.dists import Distribution
+from nengo.ensemble import Neurons
 from nengo.exceptions import BuildError
 from nengo.rc import rc
 
-from nengo_epes.learning_rules.signals import learned_shape, sliced_encoders
+from nengo_epes.learning_rules.builder_tools import (
+    learned_shape,
+    post_encoders,
+    repeat_rows,
+)
 
 
-def build_feedback(model, conn, feedback, size):
-    r"""Make the matrix of :math:`c = B g`, by which eligibilities reach the rows.
+def build_feedback(model, conn, feedback, size, parameter="size_eligibility"):
+    r"""Make the matrix B that carries an input of the port to the post side.
 
     Parameters
     ----------
@@ -22,14 +27,17 @@ def build_feedback(model, conn, feedback, size):
     conn : nengo.Connection
         The connection that learns.
     feedback : str, array, Distribution or None
-        See `nengo_epes.EPES`.
+        The parameter ``feedback`` of `nengo_epes.EPES`.
     size : int
-        Of g, the eligibility on the port.
+        Dimensions of the input.
+    parameter : str, optional
+        Name of the parameter that set the size, for messages.
 
     Returns
     -------
-    Signal or None
-        B, shape (rows, size_eligibility); None where g is taken as it is.
+    str or Signal
+        ``"broadcast"`` or ``"rows"`` if no matrix is needed; else B, shape (n_post,
+        size).
 
     Raises
     ------
@@ -45,15 +53,28 @@ def build_feedback(model, conn, feedback, size):
     >>> model.build(net)
     >>> build_feedback(model, conn, nengo.dists.Uniform(-1, 1), 2).shape
     (3, 2)
+    >>> build_feedback(model, conn, None, 3)
+    'rows'
     """
-    matrix = _feedback_matrix(model, conn, feedback, size)
-    if matrix is None or isinstance(matrix, Signal):
-        return matrix
+    n_post, _ = learned_shape(model, conn)
+    if isinstance(feedback, Distribution):
+        matrix = _sampled(model, conn, feedback, (n_post, size))
+    elif isinstance(feedback, np.ndarray):
+        matrix = feedback
+        if matrix.shape != (n_post, size):
+            raise BuildError(
+                f"{conn}: a feedback of shape {matrix.shape} does not fit; the "
+                f"connection has n_post={n_post} and the port {parameter}={size}, so "
+                f"the shape must be {(n_post, size)}"
+            )
+    else:
+        name = _resolved(conn, feedback, size, n_post, parameter)
+        return post_encoders(model, conn) if name == "encoders" else name
     return Signal(matrix.astype(rc.float_dtype), name=f"{conn}.feedback", readonly=True)
 
 
-def build_spread(model, conn, matrix, eligibility):
-    """Spread the eligibility on the port to the rows.
+def build_spread(model, conn, feedback, source):
+    """Carry an input of the port to the post side.
 
     Parameters
     ----------
@@ -61,15 +82,15 @@ def build_spread(model, conn, matrix, eligibility):
         The model to build into.
     conn : nengo.Connection
         The connection that learns.
-    matrix : Signal or None
-        From `build_feedback`.
-    eligibility : Signal
-        g, the part of the port that holds it.
+    feedback : str or Signal
+        A result of `build_feedback`.
+    source : Signal
+        The input, shape (size,).
 
     Returns
     -------
     Signal
-        Shape (rows,); g itself where there is one g for each row.
+        Shape (n_post,); a view of the input if no matrix is needed.
 
     Examples
     --------
@@ -78,54 +99,58 @@ def build_spread(model, conn, matrix, eligibility):
     ...     conn = nengo.Connection(nengo.Ensemble(8, 3), nengo.Node(size_in=3))
     >>> model = nengo.builder.Model()
     >>> model.build(net)
-    >>> g = Signal(shape=(1,), name="g")
-    >>> build_spread(model, conn, build_feedback(model, conn, "broadcast", 1), g).shape
+    >>> build_spread(model, conn, "broadcast", Signal(shape=(1,), name="g")).shape
     (3,)
     """
-    if matrix is None:
-        return eligibility
-    spread = Signal(shape=(matrix.shape[0],), name=f"{conn}.eligibility")
+    if feedback == "rows":
+        return source
+    if feedback == "broadcast":
+        return repeat_rows(source, learned_shape(model, conn)[0])
+    spread = Signal(shape=(feedback.shape[0],), name=f"{conn}.{source.name}.spread")
     model.add_op(Reset(spread))
-    model.add_op(DotInc(matrix, eligibility, spread, tag=f"{conn}.feedback"))
+    model.add_op(DotInc(feedback, source, spread, tag=f"{conn}.feedback"))
     return spread
 
 
-def _feedback_matrix(model, conn, feedback, size):
-    """Return B as an array, or as the signal of the encoders; None for identity."""
-    rows, _ = learned_shape(model, conn)
-    encoders = sliced_encoders(model, conn)
-    if isinstance(feedback, Distribution):
-        return _sampled(model, conn, feedback, (rows, size), encoders)
-    if isinstance(feedback, np.ndarray):
-        if feedback.shape != (rows, size):
-            raise BuildError(
-                f"{conn}: a feedback of shape {feedback.shape} does not fit; this "
-                f"connection has {rows} rows and the port size_eligibility={size}, so "
-                f"that it takes {(rows, size)}"
-            )
-        return feedback
+def feedback_matrix(feedback, n_post):
+    """Return the matrix B as an array, also where the builder needs none."""
+    if isinstance(feedback, Signal):
+        return feedback.initial_value
+    return np.ones((n_post, 1)) if feedback == "broadcast" else np.eye(n_post)
 
-    columns = {"broadcast": 1, "rows": rows}
-    if encoders is not None:
-        columns["encoders"] = encoders.shape[1]
+
+def _resolved(conn, feedback, size, n_post, parameter):
+    """Return the name of the feedback, chosen by the size if it is None."""
+    sizes = {"rows": n_post, "broadcast": 1}
+    if conn._to_neurons:
+        is_direct = isinstance(conn.post_obj, Neurons)
+        dimensions = conn.post_obj.ensemble.dimensions if is_direct else conn.size_out
+        # first, so that on neurons EPES is PES by default
+        sizes = {"encoders": dimensions, **sizes}
     if feedback is None:
-        # this order: on neurons, EPES is PES unless it is told otherwise
-        fitting = (
-            k for k in ("encoders", "rows", "broadcast") if columns.get(k) == size
+        feedback = next((name for name in sizes if sizes[name] == size), None)
+    if sizes.get(feedback) == size:
+        return feedback
+    if feedback == "encoders" and not conn._to_neurons:
+        raise BuildError(
+            f"{conn}: feedback='encoders' needs post neurons, and this connection is "
+            "decoded; use 'rows' or 'broadcast', connect to neurons, or use a solver "
+            "with weights=True"
         )
-        feedback = next(fitting, None)
-    if columns.get(feedback) != size:
-        raise BuildError(_misfit(conn, feedback, size, columns))
-    if feedback == "encoders":
-        return encoders
-    return None if columns["rows"] == size else np.ones((rows, 1))
+    fitting = ", ".join(f"{n} for feedback={name!r}" for name, n in sizes.items())
+    chosen = "" if feedback is None else f" with feedback={feedback!r}"
+    raise BuildError(
+        f"{conn}: {parameter}={size}{chosen} does not fit; this connection takes "
+        f"{fitting}, or any size with a matrix or a Distribution as feedback"
+    )
 
 
-def _sampled(model, conn, distribution, shape, encoders):
-    """Sample B; on neurons, its effect has the size that the encoders' would have."""
-    # not the connection's own stream, of which its transform may have been drawn
+def _sampled(model, conn, distribution, shape):
+    """Sample B; for neurons, its effect has the size that the encoders' would have."""
+    # another stream than the connection's own, which may have drawn its transform
     rng = np.random.RandomState([model.seeds[conn], 353])
     matrix = distribution.sample(*shape, rng=rng)
+    encoders = post_encoders(model, conn)
     if encoders is None:
         return matrix
     # E |B g|^2 = |B|_F^2 / d for directions g that are all equally likely
@@ -134,20 +159,5 @@ def _sampled(model, conn, distribution, shape, encoders):
         for m in (encoders.initial_value, matrix)
     ]
     if norms[1] == 0:
-        raise BuildError(f"{conn}: feedback={distribution} gave nothing but zeros")
+        raise BuildError(f"{conn}: feedback={distribution} sampled only zeros")
     return matrix * (norms[0] / norms[1])
-
-
-def _misfit(conn, feedback, size, columns):
-    wanted = ", ".join(f"{n} for feedback={name!r}" for name, n in columns.items())
-    if feedback == "encoders" and feedback not in columns:
-        return (
-            f"{conn}: feedback='encoders' needs neurons at the rows of the weights, "
-            "and this connection is decoded; use 'rows' or 'broadcast', connect to "
-            "neurons, or use a solver with weights=True"
-        )
-    chosen = "" if feedback is None else f" with feedback={feedback!r}"
-    return (
-        f"{conn}: size_eligibility={size}{chosen} does not fit; this connection takes "
-        f"{wanted}, or any size with a matrix or a Distribution as feedback"
-    )

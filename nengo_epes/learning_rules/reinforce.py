@@ -1,9 +1,4 @@
-"""GaussianREINFORCE: climb a reward at the decoders of a Gaussian policy.
-
-Told in order: what you write (`GaussianREINFORCE`), and how it meets what runs
-(`build_gaussian_reinforce`), which is `nengo_epes.learning_rules.reinforce_sim`. The
-arithmetic is that of `nengo_epes.gaussian`.
-"""
+"""GaussianREINFORCE: the rule type that you write, the operator, the builder."""
 
 from __future__ import annotations
 
@@ -11,6 +6,8 @@ import warnings
 
 import numpy as np
 from nengo.builder import Builder
+from nengo.builder.operator import Operator
+from nengo.builder.signal import Signal
 from nengo.exceptions import BuildError, NengoWarning
 from nengo.learning_rules import LearningRuleType
 from nengo.params import (
@@ -20,30 +17,28 @@ from nengo.params import (
     IntParam,
     NumberParam,
 )
-from nengo.synapses import Lowpass, SynapseParam
+from nengo.synapses import Lowpass
 
-from nengo_epes import gaussian
-from nengo_epes.learning_rules.activities import build_activities
-from nengo_epes.learning_rules.forms import replace_copy
-from nengo_epes.learning_rules.params import BoundsParam
-from nengo_epes.learning_rules.reinforce_sim import (
-    ApplyGradient,
-    GaussianREINFORCESim,
-)
-from nengo_epes.learning_rules.reinforce_state import HELD, build_state
-from nengo_epes.learning_rules.signals import (
+from nengo_epes import gaussian, updates
+from nengo_epes.learning_rules import parameters
+from nengo_epes.learning_rules.builder_tools import (
+    build_activities,
     build_port,
+    connections_to,
     learned_shape,
+    make_check,
 )
+
+DECISION = ("score", "action", "mean", "standard_deviation", "log_density")
 
 
 class GaussianREINFORCE(LearningRuleType):
     r"""REINFORCE at the decoders of a Gaussian policy.
 
     Use it on the connection from an ensemble to a
-    `~nengo_epes.networks.GaussianPolicy`, where the reward is known in the step of the
-    decision, or where whole episodes are rewarded. For rewards that come some time
-    after the action, use `EPES`, whose trace fades, with the policy's score.
+    `~nengo_epes.networks.GaussianPolicy` if the reward is known in the step of the
+    decision, or if whole episodes are rewarded. For rewards that arrive some time
+    after the action, use `EPES`, whose trace decays, with the policy's score.
 
     .. math::
 
@@ -51,54 +46,57 @@ class GaussianREINFORCE(LearningRuleType):
        E = s\,a^T \;\text{(immediate)}, \quad
        E = \sum_t s_t a_t^T \;\text{(episodic)}
 
-    with the reward less a baseline :math:`r`, the score :math:`s` of a decision (the
-    derivative of its log density, held by the policy), the filtered presynaptic
+    with the reward minus a baseline :math:`r`, the score :math:`s` of a decision (the
+    derivative of its log density, stored by the policy), the filtered presynaptic
     activities :math:`a` in hertz, the learning rate :math:`\kappa`, the number of
-    presynaptic neurons :math:`n` and the scale :math:`k` of the objective. Learning
-    goes by decisions, not by time, so that ``dt`` does not matter.
+    pre neurons :math:`n` and the scale :math:`k` of the objective. Each decision is
+    one update, whatever ``dt`` is. The update is written to ``delta`` in the step of
+    the decision, and acts one step later.
 
     Parameters
     ----------
     learning_rate : float, optional
-        Per decision and presynaptic neuron, as that of EPES.
+        Learning rate of an update; it is divided by the number of pre neurons.
     pre_synapse : Synapse or float or None, optional
-        Filters the presynaptic activities.
+        Filter of the presynaptic activities; a number is the time constant of a
+        `nengo.Lowpass` in seconds.
     n_actions : int, optional
         Dimensions of the action.
     learned_std : bool, optional
-        Whether half of the rows of the weights decode the log standard deviations.
+        Whether the second half of the decoded values are log standard deviations.
     regime : {"immediate", "episodic"}, optional
-        Whether the reward of a step meets that step's score, or scores add up, free of
-        any reward, until the gate opens at the end of an episode, when the return
-        multiplies them and they are forgotten.
+        "immediate": the reward of a step multiplies the score of that step.
+        "episodic": scores add up, without a reward, until the gate opens at the end of
+        an episode; then the return multiplies them and they are cleared.
     average : bool, optional
         Whether an episode's scores are averaged instead of summed.
     objective_scale : float, optional
         k; 0.01 in ngc-learn.
     weight_bounds : tuple of float or None, optional
-        (low, high), within which all weights are kept; (0, w_bound) in ngc-learn.
+        (low, high): bounds of all weights, applied in every step; (0, w_bound) in
+        ngc-learn.
     decay : float, optional
-        Of the accumulated gradients, which are there only where they are probed.
+        Decay of the accumulated gradients, which are for probes only.
 
     Raises
     ------
     ValidationError
-        If a parameter is not of its kind, or the weight bounds are crossed.
+        If a parameter is invalid.
     BuildError
-        When the model is built, if the weights do not have as many rows as the actions
-        need.
+        When the model is built, if the weights do not have one row for each decoded
+        value.
     SimulationError
-        When a reward, a score or an activity is not finite.
+        If a reward, a score or an activity diverges.
 
     See Also
     --------
-    EPES : with a fading trace; with none and the reward as TD error it is this rule
+    EPES : the same with a decaying trace; without a trace it is this rule
 
     Notes
     -----
-    The port has the reward, the gate (0 to 1: how much of what could be learned is
-    learned; what has been learned leaves the eligibility) and what the policy says of
-    its decision; `reward`, `gate` and `decision` are the slices to connect to.
+    The port has the reward, the gate (0 to 1: the fraction of the update that is
+    applied, and that leaves the eligibility) and the policy's ``decision``; `reward`,
+    `gate` and `decision` are the slices to connect to.
 
     References
     ----------
@@ -135,7 +133,7 @@ class GaussianREINFORCE(LearningRuleType):
     modifies = "decoders"
     probeable = (
         "reward",
-        *HELD,
+        *DECISION,
         "objective",
         "activities",
         "eligibility",
@@ -145,8 +143,8 @@ class GaussianREINFORCE(LearningRuleType):
         "delta",
     )
 
-    learning_rate = NumberParam("learning_rate", low=0, readonly=True, default=1e-3)
-    pre_synapse = SynapseParam("pre_synapse", default=Lowpass(0.005), readonly=True)
+    learning_rate = parameters.FiniteParam("learning_rate", default=1e-3)
+    pre_synapse = parameters.FilterParam("pre_synapse", default=Lowpass(0.005))
     n_actions = IntParam("n_actions", low=1, readonly=True, default=1)
     learned_std = BoolParam("learned_std", readonly=True, default=True)
     regime = EnumParam(
@@ -154,9 +152,7 @@ class GaussianREINFORCE(LearningRuleType):
     )
     average = BoolParam("average", readonly=True, default=False)
     objective_scale = NumberParam("objective_scale", readonly=True, default=1.0)
-    weight_bounds = BoundsParam(
-        "weight_bounds", optional=True, readonly=True, default=None
-    )
+    weight_bounds = parameters.BoundsParam("weight_bounds")
     decay = NumberParam("decay", low=0, high=1, readonly=True, default=1.0)
 
     def __init__(
@@ -183,40 +179,176 @@ class GaussianREINFORCE(LearningRuleType):
 
     @property
     def n_rows(self):
-        """(int) Rows of the weights, and length of the score."""
+        """(int) Number of decoded values, and length of the score."""
         return self.n_actions * (2 if self.learned_std else 1)
 
     @property
     def reward(self):
-        """(slice) Where the reward less its baseline stands on the port."""
+        """(slice) The reward minus its baseline on the port."""
         return slice(0, 1)
 
     @property
     def gate(self):
-        """(slice) Where the learning gate stands on the port."""
+        """(slice) The learning gate on the port."""
         return slice(1, 2)
 
     @property
     def decision(self):
-        """(slice) Where the port takes a policy's ``decision``."""
+        """(slice) The policy's ``decision`` on the port."""
         layout = gaussian.decision_layout(self.n_rows, self.n_actions)
         return slice(2, 2 + layout["log_density"].stop)
 
 
-def _warn_of_filtered_decisions(model, rule):
-    """Tell where the pulse of a decision would arrive smeared out, and never count."""
-    conns = [] if model.toplevel is None else model.toplevel.all_connections
-    for conn in conns:
-        if conn.post_obj == rule and conn.synapse is not None:
-            arrives = np.zeros(rule.size_in, dtype=bool)
-            arrives[conn.post_slice] = True
-            if arrives[rule.learning_rule_type.decision.start]:
-                warnings.warn(
-                    f"{conn} filters decisions with {conn.synapse}, but they are told "
-                    "in single steps, and would be missed; use synapse=None",
-                    NengoWarning,
-                    stacklevel=2,
-                )
+class GaussianREINFORCESim(Operator):
+    """One simulator step of GaussianREINFORCE.
+
+    Parameters
+    ----------
+    reads : dict of str to Signal
+        ``activities`` (n_pre,), ``port`` (size_in,), ``weights`` (n_rows, n_pre).
+    state : dict of str to Signal
+        ``delta``, ``eligibility``, ``gradient``, ``accumulated_gradients`` (n_rows,
+        n_pre); ``decision``, what the port's decision held in the last step in which
+        there was one; ``objective``, ``step_count`` (1,); ``n_steps`` ().
+    rule_type : GaussianREINFORCE
+        The rule type.
+    tag : str, optional
+        Name of the rule in error messages.
+
+    Notes
+    -----
+    1. sets ``[]``
+    2. incs ``[]``
+    3. reads ``[activities, port, weights]``, the weights only if they have bounds
+    4. updates ``[delta, eligibility, gradient, accumulated_gradients, decision,
+       objective, step_count, n_steps]``
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes import GaussianREINFORCE
+    >>> rule = GaussianREINFORCE(n_actions=1)
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Node(size_in=2)
+    ...     conn = nengo.Connection(
+    ...         pre, post, function=lambda x: [0, 0], learning_rule_type=rule
+    ...     )
+    ...     constant = nengo.Node([0] * conn.learning_rule.size_in)
+    ...     signals = nengo.Connection(constant, conn.learning_rule, synapse=None)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> (operator,) = (
+    ...     op for op in model.operators if isinstance(op, GaussianREINFORCESim)
+    ... )
+    >>> operator.delta.shape
+    (2, 20)
+    """
+
+    NAMES = (
+        "delta",
+        "eligibility",
+        "gradient",
+        "accumulated_gradients",
+        "decision",
+        "objective",
+        "step_count",
+        "n_steps",
+    )
+
+    def __init__(self, reads, state, rule_type, tag=None):
+        super().__init__(tag=tag)
+        self.rule_type = rule_type
+        self.sets = []
+        self.incs = []
+        self.reads = [reads["activities"], reads["port"]]
+        if rule_type.weight_bounds is not None:
+            self.reads.append(reads["weights"])
+        self.updates = [state[name] for name in self.NAMES]
+
+    @property
+    def activities(self):
+        """(Signal) Filtered presynaptic activities."""
+        return self.reads[0]
+
+    @property
+    def port(self):
+        """(Signal) All inputs of the rule."""
+        return self.reads[1]
+
+    @property
+    def weights(self):
+        """(Signal or None) Weights, if they have bounds."""
+        return self.reads[2] if len(self.reads) > 2 else None
+
+    @property
+    def delta(self):
+        """(Signal) Weight change that Nengo adds in the next step."""
+        return self.updates[0]
+
+    @property
+    def _descstr(self):
+        return f"{self.activities}, {self.port} -> {self.delta}"
+
+    def make_step(self, signals, dt, rng):
+        """Make the function of one simulator step."""
+        activities, port = signals[self.activities], signals[self.port]
+        weights = None if self.weights is None else signals[self.weights]
+        (
+            delta,
+            eligibility,
+            gradient,
+            accumulated,
+            decision,
+            objective,
+            count,
+            n_steps,
+        ) = (signals[signal] for signal in self.updates)
+        rule = self.rule_type
+        rate, scale = rule.learning_rate / activities.size, rule.objective_scale
+        episodic, averages = rule.regime == "episodic", rule.average
+        arriving, decided = port[rule.decision][1:], rule.decision.start
+        score = decision[: rule.n_rows]
+        log_density = decision[-rule.n_actions :]
+        check = make_check(
+            self.tag,
+            rule.learning_rate,
+            lambda: n_steps.item() * dt,
+            port=port,
+            activities=activities,
+        )
+
+        def take_decision(reward):
+            decision[...] = arriving
+            objective[...] = gaussian.objective(log_density, reward, scale)
+            change = gaussian.weight_change(score, activities, reward, scale)
+            mean, _ = gaussian.accumulate(accumulated, count, change, rule.decay)
+            accumulated[...] = mean
+            count[...] += 1.0
+
+        def step_gaussian_reinforce():
+            n_steps[...] += 1
+            check()
+            reward, gate = port.item(0), min(max(port.item(1), 0.0), 1.0)
+            decides = port.item(decided) > 0.5
+            if decides:
+                take_decision(reward)
+            if not episodic:
+                eligibility[...] = 0.0
+            if decides:
+                eligibility[...] += np.multiply.outer(score, activities)
+            factor = scale * reward
+            if episodic and averages:
+                factor /= max(count.item(), 1.0)
+            np.multiply(eligibility, factor, gradient)
+            np.multiply(gradient, gate * rate, delta)
+            if weights is not None:
+                updates.limit_change(delta, weights, rule.weight_bounds, 0.0)
+            if decides or episodic:
+                count[...] *= 1.0 - gate
+            if episodic:
+                np.multiply(eligibility, 1.0 - gate, eligibility)
+
+        return step_gaussian_reinforce
 
 
 @Builder.register(GaussianREINFORCE)
@@ -270,20 +402,45 @@ def build_gaussian_reinforce(model, rule_type, rule):
         )
     inputs = {name: getattr(rule_type, name) for name in ("reward", "gate", "decision")}
     port = build_port(model, rule, inputs)
-    _warn_of_filtered_decisions(model, rule)
+    _check_decisions(model, rule)
     activities = build_activities(model, conn, rule_type.pre_synapse)
-    state, formed = build_state(model, rule)
-    weights = model.sig[conn]["weights"]
-    reads = {
-        "activities": activities,
-        "port": port,
-        "weights": weights,
-        "time": model.time,
+    delta = model.sig[rule]["delta"]
+    layout = gaussian.decision_layout(rule_type.n_rows, rule_type.n_actions)
+    shapes = {
+        "eligibility": delta.shape,
+        "gradient": delta.shape,
+        "accumulated_gradients": delta.shape,
+        "decision": (layout["log_density"].stop - 1,),
+        "objective": (1,),
+        "step_count": (1,),
     }
-    tag = str(rule)
-    replace_copy(model, model.sig[rule]["delta"])
-    clock = model.time, model.step
-    model.add_op(ApplyGradient(weights, state, clock, rule_type, tag=tag))
-    model.add_op(GaussianREINFORCESim(reads, state, formed, rule_type, tag=tag))
-    model.sig[rule]["reward"] = port[rule_type.reward]
-    model.sig[rule]["activities"] = activities
+    state = {name: Signal(shape=shapes[name], name=f"{rule}.{name}") for name in shapes}
+    decision = state["decision"]
+    model.sig[rule].update(
+        {name: state[name] for name in shapes if name != "decision"},
+        reward=port[rule_type.reward],
+        activities=activities,
+    )
+    for name in DECISION:
+        where = layout[name]
+        model.sig[rule][name] = decision[where.start - 1 : where.stop - 1]
+    state["delta"] = delta
+    state["n_steps"] = Signal(np.zeros((), np.int64), name=f"{rule}.n_steps")
+    weights = model.sig[conn]["weights"]
+    reads = {"activities": activities, "port": port, "weights": weights}
+    model.add_op(GaussianREINFORCESim(reads, state, rule_type, tag=str(rule)))
+
+
+def _check_decisions(model, rule):
+    """Warn of a synapse that would smear the pulse of a decision."""
+    start = rule.learning_rule_type.decision.start
+    for conn in connections_to(model, rule):
+        arrives = np.zeros(rule.size_in, dtype=bool)
+        arrives[conn.post_slice] = True
+        if conn.synapse is not None and arrives[start]:
+            warnings.warn(
+                f"{conn} filters decisions with {conn.synapse}, but a decision lasts "
+                "one simulator step and would be missed; use synapse=None",
+                NengoWarning,
+                stacklevel=2,
+            )

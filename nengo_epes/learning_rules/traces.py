@@ -1,45 +1,71 @@
-"""The eligibility trace: a memory on every weight that can be held and emptied.
+"""Eligibility traces: what each kind remembers, and what one simulator step does.
 
-What it may be, and what it remembers; what a step does with it is told in
-`nengo_epes.learning_rules.trace_steps`.
+`build_trace` makes the signals, `make_trace` the functions that advance and clear them.
+Both work on the arrays of one `nengo_epes.learning_rules.epes.EPESSim`.
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 from nengo.builder.signal import Signal
-from nengo.exceptions import BuildError
+from nengo.exceptions import BuildError, SimulationError
 from nengo.rc import rc
+from nengo.synapses import Lowpass
 
-from nengo_epes.learning_rules.activities import is_exponential
+from nengo_epes import updates
 
-# unlike the name of any state that a synapse may have of its own
-STEP_STATE = "of the bounded step"
 KINDS = ("accumulating", "replacing", "dutch")
+
+# Blocks of a larger matrix stay in the cache between its three passes: 1000 x 1000
+# takes 2.7 ms a step in blocks, 3.3 ms without.
+BLOCK_SIZE = 65_536
+
+Trace = namedtuple("Trace", ["advance", "clear", "change", "decay"])
+Trace.__doc__ = """The functions of one simulator step.
+
+``advance(t, eligibility, activities)`` adds this step's contribution, ``clear()``
+empties the trace and all that it remembers, and ``change(factor, out)`` writes factor
+times trace to ``out``. ``decay`` is the factor by which one step multiplies the trace,
+or None if the trace does not decay exponentially.
+"""
+
+
+def is_exponential(synapse):
+    """Return whether a synapse is a Lowpass that decays by exp(-dt / tau) in a step."""
+    # a subclass may do anything, and other discretisations have another decay
+    return type(synapse) is Lowpass and synapse.analog and synapse.method == "zoh"
 
 
 def check_trace(model, rule):
-    """Refuse what a trace cannot be.
+    """Validate the trace synapse against the kind of trace and the simulator's step.
 
     Parameters
     ----------
     model : nengo.builder.Model
         The model to build into.
     rule : nengo.connection.LearningRule
-        Its type has ``trace_synapse``, ``trace_type`` and ``step``.
+        A rule whose type has ``trace_synapse``, ``trace_type``, ``step``, ``controls``.
 
     Raises
     ------
     BuildError
-        If the synapse has a time constant ``tau`` that is shorter than a step, and the
-        trace cannot be held; or is not exponential where the kind of trace needs it.
+        If the time constant is shorter than ``dt`` and the trace cannot be held, is so
+        long that a step adds nothing, or if the kind of trace or the bounded step needs
+        an exponential decay and the synapse has none.
     """
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
     tau = getattr(synapse, "tau", None)
-    # a trace that is held takes in some steps only, which may be far apart
-    held = is_exponential(synapse) and tau > 0 and "hold" in rule_type.controls
-    if tau is not None and tau < model.dt and not held:
+    if is_exponential(synapse) and updates.trace_decay(tau, model.dt) == 1.0:
+        raise BuildError(
+            f"{conn}: trace_synapse has the time constant tau={tau:g} s, and a step of "
+            f"dt={model.dt:g} s adds nothing to such a trace; use a shorter tau"
+        )
+    # a trace that is held advances in some steps only, which may be far apart
+    can_be_held = is_exponential(synapse) and tau > 0 and "hold" in rule_type.controls
+    if tau is not None and tau < model.dt and not can_be_held:
         raise BuildError(
             f"{conn}: the trace's time constant tau={tau:g} s is shorter than the "
             f"simulator's step dt={model.dt:g} s; use trace_synapse=None for no "
@@ -50,22 +76,18 @@ def check_trace(model, rule):
             f"{conn}: a {kind} trace decays exponentially, but trace_synapse is "
             f"{synapse}; use nengo.Lowpass(tau), or trace_type='accumulating'"
         )
-    if rule_type.step is not None:
-        _check_step(conn, rule_type)
-
-
-def _check_step(conn, rule_type):
-    if rule_type.trace_type == "dutch":
+    if rule_type.step is not None and kind == "dutch":
         raise BuildError(
-            f"{conn}: a dutch trace has its step size built in, so that it cannot be "
-            f"bounded by step={rule_type.step}; use step=None, or another trace_type"
+            f"{conn}: a dutch trace has its own step size and cannot be combined with "
+            f"step={rule_type.step}; use step=None, or another trace_type"
         )
-    synapse = rule_type.trace_synapse
-    if synapse is not None and not is_exponential(synapse):
-        raise BuildError(
-            f"{conn}: step={rule_type.step} needs a trace that decays exponentially, "
-            f"but trace_synapse is {synapse}; use nengo.Lowpass(tau) or None"
-        )
+    if rule_type.step is not None and synapse is not None:
+        if not is_exponential(synapse):
+            raise BuildError(
+                f"{conn}: step={rule_type.step} needs a trace that decays "
+                f"exponentially, but trace_synapse is {synapse}; use "
+                "nengo.Lowpass(tau) or None"
+            )
 
 
 def build_trace(rule_type, shape, dt, label):
@@ -76,45 +98,156 @@ def build_trace(rule_type, shape, dt, label):
     rule_type : EPES
         Has ``trace_synapse`` and ``trace_type``.
     shape : tuple
-        Shape (rows, n_pre) of the trace.
+        Shape (n_post, n_pre) of the trace; (1, n_pre) if all rows are equal.
     dt : float
-        The step in seconds.
+        Simulator step in seconds.
     label : str
-        The beginning of the signals' names.
+        Prefix of the names of the signals.
 
     Returns
     -------
     trace : Signal
-        Shape (rows, n_pre).
+        The trace.
     state : dict of str to Signal
-        What is remembered besides.
+        What the trace remembers in addition to itself.
     """
     trace = Signal(shape=shape, name=f"{label}.eligibility_trace")
-    state = _trace_state(rule_type, trace, dt)
-    return trace, {name: as_signal(value, name) for name, value in state.items()}
-
-
-def as_signal(value, name):
-    """Make a signal of an array: floats in the simulation's precision, counters not."""
-    is_float = value.dtype.kind == "f"
-    return Signal(value.astype(rc.float_dtype) if is_float else value, name=name)
-
-
-def _trace_state(rule_type, trace, dt):
-    """Return the initial values of what a trace remembers besides itself."""
-    synapse, kind = rule_type.trace_synapse, rule_type.trace_type
-    shape = trace.shape
-    if kind == "dutch":
+    synapse, size = rule_type.trace_synapse, (trace.size,)
+    if rule_type.trace_type == "dutch":
         shapes = {"contribution": shape, "last_change": shape, "surprise": shape[:1]}
-        return {name: np.zeros(s) for name, s in shapes.items()}
-    if is_exponential(synapse) or synapse is None:
-        return {}
-    return synapse.make_state(
-        flat_shape(trace), flat_shape(trace), dt, dtype=trace.dtype
+        arrays = {name: np.zeros(shapes[name]) for name in shapes}
+    elif synapse is None or is_exponential(synapse):
+        arrays = {}
+    else:
+        arrays = synapse.make_state(size, size, dt, dtype=trace.dtype)
+    return trace, {name: as_signal(array, name) for name, array in arrays.items()}
+
+
+def as_signal(array, name):
+    """Make a signal of an array; floats take the simulation's precision."""
+    is_float = array.dtype.kind == "f"
+    return Signal(array.astype(rc.float_dtype) if is_float else array, name=name)
+
+
+def make_trace(rule_type, trace, state, dt, rng, tag):
+    """Make the functions of one step of an eligibility trace.
+
+    Parameters
+    ----------
+    rule_type : EPES
+        The rule type that was given to `build_trace`.
+    trace : (n_post, n_pre) array
+        The trace, changed in place.
+    state : dict of str to array
+        What the trace remembers in addition, changed in place.
+    dt : float
+        Simulator step in seconds.
+    rng : numpy.random.RandomState
+        Generator for synapses that draw random numbers.
+    tag : str
+        Name of the rule in error messages.
+
+    Returns
+    -------
+    Trace
+    """
+    synapse = rule_type.trace_synapse
+    if rule_type.trace_type == "dutch":
+        return _dutch(rule_type, trace, state, dt, tag)
+    if synapse is None or is_exponential(synapse):
+        decay = 0.0 if synapse is None else updates.trace_decay(synapse.tau, dt)
+        return _exponential(rule_type.trace_type, trace, decay, dt, tag)
+    return _any_synapse(synapse, trace, state, dt, rng)
+
+
+def _exponential(kind, trace, decay, dt, tag):
+    add = updates.replace if kind == "replacing" else updates.accumulate
+    height = max(1, min(len(trace), BLOCK_SIZE // trace.shape[1]))
+    places = [slice(i, i + height) for i in range(0, len(trace), height)]
+    scratch = np.empty((height, trace.shape[1]), trace.dtype)
+    blocks = [(rows, trace[rows], scratch[: len(trace[rows])]) for rows in places]
+    smallest, period = updates.subnormal_guard(decay, trace.dtype)
+
+    def advance(t, eligibility, activities):
+        if kind == "replacing":
+            _check_not_negative(tag, t, eligibility, activities)
+        for rows, block, space in blocks:
+            add(block, decay, eligibility[rows], activities, space)
+        # arithmetic with subnormal numbers is slow
+        if decay and round(t / dt) % period == 0:
+            for _, block, space in blocks:
+                block[np.abs(block, out=space) < smallest] = 0.0
+
+    def clear():
+        trace[...] = 0.0
+
+    def change(factor, out):
+        np.multiply(trace, factor, out=out)
+
+    return Trace(advance, clear, change, decay)
+
+
+def _check_not_negative(tag, t, eligibility, activities):
+    lowest = min(eligibility.min(), activities.min())
+    if lowest < 0.0:
+        raise SimulationError(
+            f"{tag}: a replacing trace is not defined for negative features or "
+            f"eligibilities (got {lowest:g} at t={t:g} s); use "
+            "trace_type='accumulating'"
+        )
+
+
+def _any_synapse(synapse, trace, state, dt, rng):
+    # linear filters are faster on one long vector than on a matrix
+    size = (trace.size,)
+    step = synapse.make_step(size, size, dt, synapse.get_rng(rng), state)
+
+    def advance(t, eligibility, activities):
+        # a new array, because a synapse may store the array that it receives
+        contribution = np.multiply.outer(eligibility, activities)
+        trace[...] = step(t, contribution.reshape(-1)).reshape(trace.shape)
+
+    def clear():
+        trace[...] = 0.0
+        initial = synapse.make_state(size, size, dt, dtype=trace.dtype)
+        for name, value in initial.items():
+            state[name][...] = value
+
+    def change(factor, out):
+        np.multiply(trace, factor, out=out)
+
+    return Trace(advance, clear, change, None)
+
+
+def _dutch(rule_type, trace, state, dt, tag):
+    decay = updates.trace_decay(rule_type.trace_synapse.tau, dt)
+    rate = rule_type.learning_rate / trace.shape[1]
+    contribution, last_change, surprise = (
+        state[name] for name in ("contribution", "last_change", "surprise")
     )
 
+    def advance(t, eligibility, activities):
+        np.multiply.outer(eligibility, activities, out=contribution)
+        size = rate * (contribution**2).sum(axis=1).max()
+        if size > 1.0:
+            raise SimulationError(
+                f"{tag}: a dutch trace is not stable if learning_rate / n times the "
+                f"square of a visit is above 1 (got {size:g} at t={t:g} s); use a "
+                f"learning_rate below {rule_type.learning_rate / size:g}"
+            )
+        # how much the last change moved the value of the present state
+        surprise[...] = (last_change * contribution).sum(axis=1)
+        last_change[...] = 0.0
+        updates.dutch(trace, decay, rate, contribution)
 
-def flat_shape(trace):
-    """Return the shape in which a synapse filters a trace."""
-    # linear filters are quicker on one long vector than on a matrix
-    return (trace.size,)
+    def clear():
+        for array in (trace, contribution, last_change, surprise):
+            array[...] = 0.0
+
+    def change(factor, out):
+        np.multiply(trace, factor, out=out)
+        if factor != 0.0:
+            out += rate * surprise[:, None] * (trace - contribution)
+            last_change[...] = out
+
+    return Trace(advance, clear, change, decay)

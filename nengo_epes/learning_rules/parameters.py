@@ -1,18 +1,81 @@
-"""Parameters of the learning rules that check themselves."""
+"""Parameters of the learning rules that validate themselves."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from nengo.dists import Distribution
 from nengo.exceptions import ValidationError
-from nengo.params import Parameter, TupleParam
+from nengo.params import NumberParam, Parameter, TupleParam
+from nengo.synapses import SynapseParam
 from nengo.utils.numpy import array_hash
 
 from nengo_epes.surrogates import RateDerivative, VoltageSurrogate
 
 
+class PortSize(int):
+    """Dimensions of a rule's port; as text it lists the slices.
+
+    Nengo prints it if a connection to the port has another size.
+    """
+
+    def __new__(cls, size, slices=""):
+        """Store the description of the slices next to the number."""
+        self = super().__new__(cls, size)
+        self.slices = slices
+        return self
+
+    def __str__(self):
+        """Return the number and the slices."""
+        return f"{int(self)}: {self.slices}"
+
+
+class FiniteParam(NumberParam):
+    """A finite number of at least 0."""
+
+    def __init__(self, name, default):
+        super().__init__(name, low=0, default=default, readonly=True)
+
+    def coerce(self, instance, num):
+        """Refuse what is infinite, NaN, or beyond the range of floats."""
+        num = super().coerce(instance, num)
+        try:
+            finite = math.isfinite(num)
+        except OverflowError:
+            finite = False
+        if not finite:
+            raise ValidationError(
+                f"must be a finite number (got {str(num)[:20]}); for a learning rate "
+                "try nengo_epes.stability.suggest_learning_rate",
+                attr=self.name,
+                obj=instance,
+            )
+        return num
+
+
+class FilterParam(SynapseParam):
+    """A synapse whose time constant, if it has one, is finite."""
+
+    def __init__(self, name, default):
+        super().__init__(name, default=default, readonly=True)
+
+    def coerce(self, instance, synapse):
+        """Refuse a time constant so long that the filter never changes."""
+        synapse = super().coerce(instance, synapse)
+        tau = getattr(synapse, "tau", 0.0)
+        if isinstance(tau, int | float) and not (math.exp(-1 / tau) < 1 if tau else 1):
+            raise ValidationError(
+                f"must have a finite time constant in seconds (got {synapse}); nothing "
+                "would ever pass the filter; use None for no filter",
+                attr=self.name,
+                obj=instance,
+            )
+        return synapse
+
+
 class Probeable:
-    """The names of what can be probed; more of them where the rule makes more."""
+    """The names of the signals that can be probed."""
 
     names = (
         "error",
@@ -24,20 +87,20 @@ class Probeable:
     )
 
     def __get__(self, rule, rule_class):
-        """Return the names for a rule, or those of any rule for the class."""
+        """Return the names for one rule, or the names that all rules have."""
         if rule is None or rule.post_derivative is None:
             return self.names
         return (*self.names, "post_derivative")
 
 
 class ControlsParam(TupleParam):
-    """Names of further inputs on the port, each at most once."""
+    """Names of the control inputs on the port, each at most once."""
 
     equatable = True
     names = ("hold", "reset")
 
     def coerce(self, instance, value):
-        """Check the names; a single name may stand without its tuple."""
+        """Validate the names; a single name needs no tuple."""
         value = super().coerce(instance, (value,) if isinstance(value, str) else value)
         known = all(isinstance(name, str) and name in self.names for name in value)
         if not known or len(set(value)) < len(value):
@@ -54,8 +117,11 @@ class BoundsParam(TupleParam):
 
     equatable = True
 
+    def __init__(self, name):
+        super().__init__(name, default=None, optional=True, readonly=True)
+
     def coerce(self, instance, value):
-        """Check the order."""
+        """Validate the order."""
         value = super().coerce(instance, value)
         try:
             value = None if value is None else tuple(float(v) for v in value)
@@ -65,7 +131,7 @@ class BoundsParam(TupleParam):
         if not fits:
             raise ValidationError(
                 "must be (low, high) with low below high, or None (got "
-                f"{value}); for a side without bound give -np.inf or np.inf",
+                f"{value}); use -np.inf or np.inf for a side without bound",
                 attr=self.name,
                 obj=instance,
             )
@@ -77,8 +143,11 @@ class PostDerivativeParam(Parameter):
 
     equatable = True
 
+    def __init__(self, name):
+        super().__init__(name, default=None, optional=True, readonly=True)
+
     def coerce(self, instance, value):
-        """Check the kind; whether it suits the neurons is known at the build."""
+        """Validate the type; the builder checks that it fits the neurons."""
         kinds = (VoltageSurrogate, RateDerivative)
         if value is not None and value != "auto" and not isinstance(value, kinds):
             raise ValidationError(
@@ -96,13 +165,15 @@ class StepParam(Parameter):
 
     equatable = True
 
+    def __init__(self, name):
+        super().__init__(name, default=None, optional=True, readonly=True)
+
     def coerce(self, instance, value):
-        """Check that it can be called and can make its state."""
-        if value is not None and not (
-            callable(value) and hasattr(value, "initial_state")
-        ):
+        """Validate that it can be called and can make its state."""
+        made = callable(value) and hasattr(value, "initial_state")
+        if value is not None and (not made or isinstance(value, type)):
             raise ValidationError(
-                "must be a bounded step such as nengo_epes.steps.ObGD(), or None (got "
+                "must be an instance such as nengo_epes.steps.ObGD(), or None (got "
                 f"{value!r})",
                 attr=self.name,
                 obj=instance,
@@ -111,7 +182,7 @@ class StepParam(Parameter):
 
 
 class FeedbackParam(Parameter):
-    """The name of a way to the rows, a matrix, a Distribution of one, or None."""
+    """A name, a matrix, a Distribution, or None."""
 
     equatable = True
     names = ("broadcast", "rows", "encoders")
@@ -120,7 +191,7 @@ class FeedbackParam(Parameter):
         super().__init__(name, default=None, optional=True, readonly=True)
 
     def coerce(self, instance, value):
-        """Check the kind; a matrix is kept as a read-only copy."""
+        """Validate the type; a matrix is stored as a read-only copy."""
         if isinstance(value, str):
             if value not in self.names:
                 self._refuse(instance, value)
@@ -136,13 +207,13 @@ class FeedbackParam(Parameter):
 
     def _refuse(self, instance, value):
         raise ValidationError(
-            f"must be None, one of {self.names}, a finite matrix (rows, "
-            f"size_eligibility), or a nengo Distribution (got {value!r})",
+            f"must be None, one of {self.names}, a finite matrix (n_post, size of the "
+            f"input), or a nengo Distribution (got {value!r})",
             attr=self.name,
             obj=instance,
         )
 
     def hashvalue(self, instance):
-        """Return what equal feedbacks have in common."""
+        """Return a value that is equal for equal feedbacks."""
         value = self.__get__(instance, None)
         return array_hash(value) if isinstance(value, np.ndarray) else value

@@ -1,14 +1,14 @@
-"""What rules take from the postsynaptic neurons: activities, pseudo-derivative."""
+"""Postsynaptic activities and pseudo-derivatives."""
 
 from __future__ import annotations
 
-from nengo.builder.connection import slice_signal
 from nengo.builder.operator import ElementwiseInc, Operator, Reset
 from nengo.builder.signal import Signal
 from nengo.ensemble import Neurons
 from nengo.exceptions import BuildError
 
 from nengo_epes import surrogates
+from nengo_epes.learning_rules.builder_tools import take_rows
 
 
 def build_post_activities(model, conn, synapse):
@@ -57,9 +57,8 @@ def build_post_activities(model, conn, synapse):
             "weights=True"
         )
     if isinstance(conn.post_obj, Neurons):
-        activities = slice_signal(
-            model, model.sig[conn.post_obj]["out"], conn.post_slice
-        )
+        output = model.sig[conn.post_obj]["out"]
+        activities = take_rows(model, output, conn.post_slice)
     else:
         activities = model.sig[conn.post_obj.neurons]["out"]
     return activities if synapse is None else model.build(synapse, activities)
@@ -155,7 +154,8 @@ def build_post_derivative(model, conn, surrogate, spread):
     names = ("voltage", "refractory_time", "out")
     if isinstance(surrogate, surrogates.RateDerivative):
         names = ("in",)
-    sources = [model.sig[ensemble.neurons][name][rows] for name in names]
+    signals = model.sig[ensemble.neurons]
+    sources = [take_rows(model, signals[name], rows) for name in names]
     psi = Signal(shape=spread.shape, name=f"{conn}.post_derivative")
     model.add_op(PostDerivativeSim(surrogate, sources, psi, tag=str(conn)))
     eligibility = Signal(shape=spread.shape, name=f"{conn}.eligibility")
