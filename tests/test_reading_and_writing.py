@@ -1,13 +1,14 @@
 """Every way to read and write a simulation between and during its steps."""
 
+import copy
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import nengo
 import numpy as np
 import pytest
-import reference
 from nengo.builder.operator import Copy, DotInc
 from nengo.builder.signal import SignalDict
 from numpy.testing import assert_allclose, assert_array_equal
@@ -16,12 +17,13 @@ from test_epes_random import (
     Case,
     Table,
     build,
+    expected_psi,
     rows,
     simulate,
     simulate_reference,
 )
 
-from nengo_epes import EPES
+from nengo_epes import EPES, GaussianREINFORCE
 
 DT = 0.001
 N_STEPS = 80
@@ -89,21 +91,30 @@ CASES = {
 @pytest.fixture(params=CASES)
 def case(request):
     """A connection that learns by EPES, one for each form of the trace."""
-    return CASES[request.param]
+    case = copy.copy(CASES[request.param])
+    case.name = request.param
+    return case
 
 
-def measure(case):
+@cache
+def measure(name):
     """Return the recursion in numpy, of what an undisturbed run measures."""
+    case = CASES[name]
     measured, _ = simulate(case, build(case, PROBES))
     expected = simulate_reference(case, measured)
     assert np.abs(np.diff(expected.weights, axis=0)).max() > 1e-6
-    return {
+    values = {
         "weights": expected.weights,
         "delta": expected.delta,
         "eligibility_trace": expected.trace,
         "characteristic_eligibility": expected.characteristic_eligibility,
         "activities": expected.activities,
+        "td_error": case.ports["td_error"],
+        "error": np.hstack(list(case.ports.values())),
     }
+    if case.settings.get("post_derivative") is not None:
+        values["post_derivative"] = expected_psi(case, measured)
+    return values
 
 
 def find(sim, net, name):
@@ -116,8 +127,8 @@ def read(sim, net, name):
     return sim.signals[find(sim, net, name)]
 
 
+# Nengo adds a view at the first access by [], so that this comes late
 WAYS = {
-    "[]": lambda signals, signal: signals[signal],
     "get": lambda signals, signal: signals.get(signal),
     "items": lambda signals, signal: next(
         array for key, array in signals.items() if key is signal
@@ -131,7 +142,10 @@ WAYS = {
     "iteration": lambda signals, signal: next(
         signals[key] for key in signals if key is signal
     ),
-    "thread": lambda signals, signal: POOL.submit(lambda: signals[signal]).result(),
+    "[]": lambda signals, signal: signals[signal],
+    "second thread": lambda signals, signal: POOL.submit(
+        lambda: signals[signal]
+    ).result(),
 }
 POOL = ThreadPoolExecutor(1)
 
@@ -141,39 +155,28 @@ def close_to(values):
 
 
 @pytest.mark.parametrize("optimize", [False, True])
-@pytest.mark.parametrize("way", WAYS)
-def test_reading_between_steps(case, way, optimize):
-    """Every way of reading gives the values of the last step, for every array."""
-    expected = measure(case)
+@pytest.mark.parametrize("name", [*PROBES, "weights", "post_derivative"])
+@pytest.mark.parametrize("case_name", CASES)
+def test_reading_between_steps(case_name, name, optimize):
+    """Every way of reading gives the value of the last step."""
+    case = CASES[case_name]
+    if name not in measure(case_name):
+        pytest.skip("there is no psi")
+    values = measure(case_name)[name]
     net = build(case)
     with nengo.Simulator(net, dt=DT, optimize=optimize, seed=case.seed) as sim:
-        signals = {name: find(sim, net, name) for name in expected}
-        if optimize:
-            # the optimizer makes views, which Nengo's SignalDict adds at first access
-            for signal in signals.values():
-                sim.signals[signal]
-        for t in range(30):
-            sim.step()
-            for name, values in expected.items():
-                found = WAYS[way](sim.signals, signals[name])
-                assert_allclose(found, values[t], err_msg=name, **close_to(values))
-
-
-def test_reading_parts_of_the_port(case):
-    """The whole port and the TD error hold what arrived in the last step."""
-    net = build(case)
-    with nengo.Simulator(net, dt=DT, progress_bar=False) as sim:
+        signal = find(sim, net, name)
         for t in range(10):
             sim.step()
-            port = np.concatenate([values[t] for values in case.ports.values()])
-            assert_array_equal(read(sim, net, "error"), port)
-            td_error = case.ports["td_error"][t]
-            assert_array_equal(read(sim, net, "td_error"), td_error)
+            for way, function in WAYS.items():
+                found = function(sim.signals, signal)
+                assert found is not None, way
+                assert_allclose(found, values[t], err_msg=way, **close_to(values))
 
 
 def test_arrays_once_read_stay_current(case):
     """An array that was read before the run is current after every step."""
-    expected = measure(case)
+    expected = measure(case.name)
     net = build(case)
     with nengo.Simulator(net, dt=DT) as sim:
         arrays = {name: read(sim, net, name) for name in expected}
@@ -257,11 +260,11 @@ def test_reading_from_a_thread(case):
     """A thread that reads during the run gets weights of its steps, and the run ends
     with the same weights bit for bit."""
     net = build(case)
-    trajectory = trajectory_between_steps(net, net.conn, N_STEPS)
+    trajectory = trajectory_between_steps(net, net.conn, 10 * N_STEPS)
     with nengo.Simulator(net, dt=DT, seed=1) as sim:
         # NumPy keeps the interpreter's lock for arrays of up to 500 numbers
         assert read(sim, net, "weights").size < 500
-        found = run_with_reader(sim, find(sim, net, "weights"), N_STEPS)
+        found = run_with_reader(sim, find(sim, net, "weights"), 10 * N_STEPS)
         assert_array_equal(read(sim, net, "weights"), trajectory[-1])
     assert_on_trajectory(found, trajectory)
 
@@ -297,8 +300,7 @@ def test_continuing_after_an_interruption(case):
     """After KeyboardInterrupt in a Node, learning continues from the arrays as they
     stand: the last delta is added once more, as with every rule of Nengo."""
     step = 31
-    settings = {**case.settings, "pre_synapse": None}
-    case = Case(**{**vars(case), "settings": settings})
+    case.settings = {**case.settings, "pre_synapse": None}
     net = build(case, PROBES)
     between_product_and_rule(net, Interruption(step))
     with nengo.Simulator(net, dt=DT, optimize=False, seed=case.seed) as sim:
@@ -369,7 +371,7 @@ def test_interrupted_like_pes():
 def test_reset_between_runs(case):
     """A reset restores the initial weights and an empty trace, and the next run is the
     recursion again."""
-    expected = measure(case)
+    expected = measure(case.name)
     net = build(case)
     with nengo.Simulator(net, dt=DT, optimize=False, seed=case.seed) as sim:
         sim.run_steps(37)
@@ -450,3 +452,294 @@ def test_mask_of_weights(case):
     assert_allclose(
         measured["eligibility_trace"], expected.trace, **close_to(expected.trace)
     )
+
+
+def test_trace_emptied_by_hand(case):
+    """A trace that is set to 0 between two steps grows again from 0."""
+    if case.name == "synapse":
+        pytest.skip("the Alpha filter has a state of its own")
+    net = build(case, PROBES)
+    with nengo.Simulator(net, dt=DT, seed=case.seed) as sim:
+        sim.run_steps(40)
+        trace = read(sim, net, "eligibility_trace")
+        assert trace.any()
+        trace.setflags(write=True)
+        trace[...] = 0
+        sim.run_steps(40)
+        measured = collect(case, net, sim)
+    expected = simulate_reference(
+        case, measured, after_step=lambda t, trace: trace.clear() if t == 39 else None
+    )
+    assert_equal_run(measured, expected)
+
+
+def test_feedback_changed_by_hand(case):
+    """A matrix B that is changed between two steps carries the next input."""
+    n_post = 3 if case.kind == "neuron slices" else 2
+    matrices = {"broadcast": np.ones((n_post, 1)), "rows": np.eye(n_post)}
+    # a matrix in place of the name, which needs none
+    feedback = matrices.get(case.settings["feedback"], "encoders")
+    case.settings = {**case.settings, "feedback": feedback}
+    net = build(case, PROBES)
+    rng = np.random.RandomState(1)
+    with nengo.Simulator(net, dt=DT, optimize=False, seed=case.seed) as sim:
+        if isinstance(feedback, str):
+            signal = sim.model.sig[net.post]["encoders"]
+        else:
+            (signal,) = (s for s in sim.signals if s.name.endswith(".feedback"))
+        matrix = sim.signals[signal]
+        before = matrix.copy()
+        sim.run_steps(40)
+        matrix.setflags(write=True)
+        matrix[...] = after = rng.randn(*matrix.shape)
+        sim.run_steps(40)
+        measured = collect(case, net, sim)
+    B = np.array([before] * 40 + [after] * 40)
+    expected = simulate_reference(case, measured, feedback=B)
+    assert_equal_run(measured, expected)
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("size_td_error", [1, 2])
+def test_encoders_cut_like_pes(size_td_error, optimize):
+    """If the encoders of half of the neurons become 0 in mid-run, EPES without memory
+    has the weights of PES."""
+    error = np.random.RandomState(2).randn(80, 2)
+    common = {"pre_synapse": 0.005, "learning_rate": 1e-5}
+    epes = {
+        1: EPES(trace_synapse=None, size_eligibility=2, **common),
+        2: EPES(trace_synapse=None, size_td_error=2, size_eligibility=0, **common),
+    }[size_td_error]
+    finals = []
+    for rule in (nengo.PES(**common), epes):
+        values = error
+        if rule is epes:
+            values = np.hstack([-np.ones((80, 1)), error])
+            values = -error if size_td_error == 2 else values
+        with nengo.Network(seed=1) as net:
+            pre, post = (nengo.Ensemble(n, 2, seed=n) for n in (20, 16))
+            nengo.Connection(nengo.Node([0.3, -0.5]), pre, synapse=None)
+            conn = nengo.Connection(
+                pre.neurons,
+                post.neurons,
+                transform=np.zeros((16, 20)),
+                learning_rule_type=rule,
+            )
+            node = nengo.Node(Table(values, DT))
+            nengo.Connection(node, conn.learning_rule, synapse=None)
+        with nengo.Simulator(net, dt=DT, optimize=optimize) as sim:
+            sim.run_steps(40)
+            encoders = sim.signals[sim.model.sig[post]["encoders"]]
+            encoders.setflags(write=True)
+            encoders[:8] = 0.0
+            sim.run_steps(40)
+            finals.append(sim.signals[sim.model.sig[conn]["weights"]].copy())
+            encoders.setflags(write=False)
+    pes, epes = finals
+    assert np.abs(pes).max() > 1e-6
+    assert_allclose(epes, pes, **close_to(pes))
+
+
+def assert_equal_run(measured, expected):
+    """Compare weights, trace and delta of a whole run."""
+    for name, values in (
+        ("eligibility_trace", expected.trace),
+        ("delta", expected.delta),
+        ("weights", expected.weights),
+    ):
+        assert_allclose(measured[name], values, err_msg=name, **close_to(values))
+
+
+def reinforce_network(regime="immediate", probed=False):
+    """Make a connection that learns by GaussianREINFORCE in every tenth step."""
+    rule = GaussianREINFORCE(1e-3, regime=regime, pre_synapse=None)
+    rng = np.random.RandomState(4)
+    decisions = rng.randn(N_STEPS, 7)
+    decisions[:, 0] = np.arange(N_STEPS) % 10 == 3
+    inputs = {
+        "reward": rng.randn(N_STEPS, 1),
+        "gate": rng.choice([0.0, 0.25, 1.0], (N_STEPS, 1)),
+        "decision": decisions,
+    }
+    with nengo.Network(seed=3) as net:
+        pre = nengo.Ensemble(20, 2, seed=3)
+        nengo.Connection(nengo.Node([0.3, -0.5]), pre, synapse=None)
+        net.conn = nengo.Connection(
+            pre, nengo.Node(size_in=2), learning_rule_type=rule
+        )
+        net.port = net.conn.learning_rule
+        for name, values in inputs.items():
+            where = getattr(rule, name)
+            node = nengo.Node(Table(values, DT))
+            nengo.Connection(node, net.port[where], synapse=None)
+        if probed:
+            net.raw = nengo.Probe(pre.neurons)
+    return net, inputs
+
+
+def reinforce_weights(weights, raw, inputs, regime="immediate", again=None):
+    """Return the weights of every step and those after the last one.
+
+    Immediate (Williams 1992, equation 4): rate / n reward score a^T in the step of a
+    decision. Episodic (equation 11): the reward times the sum of the scores; the part
+    that the gate lets learn is forgotten.
+    """
+    trajectory, rate = [weights], 1e-3 / raw.shape[1]
+    total = np.zeros_like(weights)
+    for t, a in enumerate(raw):
+        decides, score = inputs["decision"][t, 0] > 0.5, inputs["decision"][t, 1:3]
+        gate, reward = inputs["gate"][t, 0], inputs["reward"][t, 0]
+        if regime == "immediate":
+            total = np.zeros_like(weights)
+        if decides:
+            total = total + np.outer(score, a)
+        delta = rate * gate * reward * total
+        if regime == "episodic":
+            total = (1 - gate) * total
+        weights = weights + delta
+        if t == again:
+            weights = weights + delta
+        trajectory.append(weights)
+    return np.array(trajectory)
+
+
+REGIMES = ["immediate", "episodic"]
+
+
+def reinforce_reference(regime):
+    """Return the weights of every step of an undisturbed run."""
+    net, inputs = reinforce_network(regime, probed=True)
+    with nengo.Simulator(net, dt=DT, seed=1) as sim:
+        sim.run_steps(N_STEPS)
+        initial, raw = sim.data[net.conn].weights, sim.data[net.raw]
+    weights = reinforce_weights(initial, raw, inputs, regime)
+    assert np.abs(weights[-1] - weights[0]).max() > 1e-4
+    return weights
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_reinforce_reading(regime, optimize):
+    """Every way of reading gives the weights and the delta of GaussianREINFORCE of the
+    last step, also after a reset."""
+    expected = reinforce_reference(regime)
+    net, _ = reinforce_network(regime)
+    with nengo.Simulator(net, dt=DT, optimize=optimize, seed=1) as sim:
+        for _ in range(2):
+            for t in range(N_STEPS):
+                sim.step()
+                weights = expected[t]
+                delta = expected[t + 1] - expected[t]
+                for function in WAYS.values():
+                    found = function(sim.signals, find(sim, net, "weights"))
+                    assert_allclose(found, weights, **close_to(expected))
+                    found = function(sim.signals, find(sim, net, "delta"))
+                    assert_allclose(found, delta, **close_to(expected))
+            sim.reset()
+            assert_array_equal(read(sim, net, "weights"), sim.data[net.conn].weights)
+            assert not read(sim, net, "eligibility").any()
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_reinforce_from_a_thread(regime):
+    """A thread reads weights of the steps of GaussianREINFORCE, and changes nothing."""
+    net, _ = reinforce_network(regime)
+    trajectory = trajectory_between_steps(net, net.conn, 10 * N_STEPS)
+    with nengo.Simulator(net, dt=DT, seed=1) as sim:
+        found = run_with_reader(sim, find(sim, net, "weights"), 10 * N_STEPS)
+        assert_array_equal(read(sim, net, "weights"), trajectory[-1])
+    # learning steps only
+    index = {w.tobytes() for w in trajectory}
+    assert all(array.tobytes() in index for array in found)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_reinforce_after_an_interruption(regime):
+    """After KeyboardInterrupt the last delta of GaussianREINFORCE is added once more,
+    as with every rule of Nengo."""
+    step = 35  # the delta of step 34, a decision, is added again
+    net, inputs = reinforce_network(regime, probed=True)
+    between_product_and_rule(net, Interruption(step))
+    with nengo.Simulator(net, dt=DT, optimize=False, seed=1) as sim:
+        with pytest.raises(KeyboardInterrupt):
+            sim.run_steps(N_STEPS)
+        sim.run_steps(N_STEPS - step)
+        initial, raw = sim.data[net.conn].weights, sim.data[net.raw]
+        final = read(sim, net, "weights").copy()
+    inputs = {k: np.delete(v, step - 1, axis=0) for k, v in inputs.items()}
+    expected = reinforce_weights(initial, raw, inputs, regime, again=step - 2)
+    # the delta of the last step has not been added yet
+    assert_allclose(final, expected[-2], **close_to(expected))
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_reinforce_weights_changed_by_hand(regime):
+    """Weights that are changed by hand are those of the next product of
+    GaussianREINFORCE, and masked weights are 0 after each step."""
+    expected = reinforce_reference(regime)
+    net, _ = reinforce_network(regime)
+    simulator, mask = [], np.random.RandomState(1).rand(2, 20) < 0.4
+
+    def cut(t, _):
+        read(simulator[0], net, "weights")[mask] = 0.0
+        return 0.0
+
+    between_product_and_rule(net, cut)
+    with nengo.Simulator(net, dt=DT, optimize=False, seed=1) as sim:
+        simulator.append(sim)
+        weights = read(sim, net, "weights")
+        for t in range(N_STEPS):
+            if t == 40:
+                weights += 0.5
+            sim.step()
+            assert not weights[mask].any()
+            values = expected[t] + (0.5 if t >= 40 else 0.0)
+            assert_allclose(weights[~mask], values[~mask], **close_to(expected))
+
+
+def test_reinforce_eligibility_emptied_by_hand():
+    """An episode's eligibility that is set to 0 by hand is forgotten."""
+    net, inputs = reinforce_network("episodic", probed=True)
+    with nengo.Simulator(net, dt=DT, seed=1) as sim:
+        sim.run_steps(40)
+        eligibility = read(sim, net, "eligibility")
+        eligibility.setflags(write=True)
+        eligibility[...] = 0
+        middle = read(sim, net, "weights").copy() + read(sim, net, "delta")
+        sim.run_steps(40)
+        raw = sim.data[net.raw][40:]
+        final = read(sim, net, "weights").copy()
+    rest = {name: values[40:] for name, values in inputs.items()}
+    expected = reinforce_weights(middle, raw, rest, "episodic")
+    assert np.abs(final - middle).max() > 1e-4
+    assert_allclose(final, expected[-2], **close_to(expected))
+
+
+def assert_plain_nengo(sim, conn):
+    """Nengo's SignalDict, its addition of delta and its product are in the model."""
+    assert type(sim.signals) is SignalDict
+    weights = sim.model.sig[conn]["weights"]
+    delta = sim.model.sig[conn.learning_rule]["delta"]
+    operators = sim.model.operators
+    additions = [op for op in operators if type(op) is Copy and op.src is delta]
+    assert [(op.dst, op.inc) for op in additions] == [(weights, True)]
+    assert sum(type(op) is DotInc and op.A is weights for op in operators) == 1
+    # nothing else writes the weights
+    writers = [op for op in operators if weights in (*op.sets, *op.incs, *op.updates)]
+    assert writers == additions
+
+
+def test_model_has_the_operators_of_nengo(case):
+    """An EPES model has Nengo's SignalDict, Copy and product, and no other writer of
+    the weights."""
+    net = build(case)
+    with nengo.Simulator(net, dt=DT, optimize=False) as sim:
+        assert_plain_nengo(sim, net.conn)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_reinforce_model_has_the_operators_of_nengo(regime):
+    """So has a model with GaussianREINFORCE."""
+    net, _ = reinforce_network(regime)
+    with nengo.Simulator(net, dt=DT, optimize=False) as sim:
+        assert_plain_nengo(sim, net.conn)

@@ -131,7 +131,7 @@ def test_learns_the_same(name, seed):
     assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
-# every eighth case has the same kind of connection
+# every tenth case has the same kind of connection
 @pytest.mark.parametrize("seed", range(0, N_CASES, 7))
 def test_learns_the_same_on_random_connections(seed):
     """Random connections learn the same weights under the runner."""
