@@ -37,9 +37,7 @@ class ExploratoryHebbSim(Operator):
         delta, mean = (signals[sig] for sig in self.updates)
         rate = self.rule_type.learning_rate * dt / len(pre)
         gain = 1.0 - updates.trace_decay(self.rule_type.tau, dt)
-        check = learning_rules.make_check(
-            self.tag, self.rule_type.learning_rate, time.item, reward=reward
-        )
+        check = learning_rules.make_check(self.tag, rate, time.item, reward=reward)
 
         def step_exploratory_hebb():
             check()

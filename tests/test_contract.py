@@ -144,19 +144,20 @@ MEMBERS = [
             1e-3,
             size_td_error=2,
             size_eligibility=0,
-            weight_decay=0.5,
-            weight_bounds=(-5e-3, 5e-3),
         ),
         {"td_error": eligibility},
         others=[
-            EPES(1e-3, size_td_error=2, size_eligibility=0),
+            EPES(1e-3, size_td_error=1, size_eligibility=0),
             EPES(1e-3, size_td_error=2, size_eligibility=1),
+            EPES(1e-3, size_td_error=2, size_eligibility=0, weight_decay=0.1),
         ],
     ),
     Member(
         "EPES, vector third factor, postsynaptic factor",
+        # so slow that what is learned does not change the activities much, on which
+        # the step's own rounding would act
         EPES(
-            1e-3,
+            1e-6,
             size_td_error=2,
             feedback=nengo.dists.Uniform(-1, 1),
             post_derivative="auto",

@@ -200,7 +200,7 @@ def test_bounded_step(step, trace_synapse):
 def test_steps_that_do_not_fit_the_trace():
     """Bounded steps are refused where they would be wrong."""
     for options, message in (
-        ({"trace_type": "dutch"}, "dutch trace has its step size built in"),
+        ({"trace_type": "dutch"}, "dutch trace has its own step size"),
         (
             {"trace_synapse": nengo.Alpha(0.1)},
             "needs a trace that decays exponentially",

@@ -330,7 +330,7 @@ def make_check(rule, learning_rate, seconds, **arrays):
     """
     few, many = [], []
     for array in arrays.values():
-        limit = float(np.finfo(array.dtype).max) ** 0.25
+        limit = largest_input(array.dtype)
         (few if array.size <= FEW_NUMBERS else many).append((array, limit, limit**2))
 
     def check():
@@ -347,37 +347,19 @@ def make_check(rule, learning_rate, seconds, **arrays):
 
     def complain():
         for name, array in arrays.items():
-            limit = float(np.finfo(array.dtype).max) ** 0.25
             with np.errstate(invalid="ignore"):
-                wrong = np.flatnonzero(~(np.abs(array) <= limit))
-            if len(wrong):
-                raise_divergence(
-                    rule, f"{name}[{wrong[0]}]", array[wrong[0]], learning_rate, seconds
+                wrong = ~(np.abs(array) <= largest_input(array.dtype))
+            for i in np.flatnonzero(wrong):
+                raise SimulationError(
+                    f"{rule}: {name}[{i}] is {array[i]:g} at t={seconds():g} s; "
+                    "learning stops here, before the weights are lost. The learning "
+                    f"rate is {learning_rate:g}: use a smaller one (see "
+                    "nengo_epes.stability), or correct whatever computes this value"
                 )
 
     return check
 
 
-def raise_divergence(rule, name, value, learning_rate, seconds):
-    """Raise the error of `make_check` for one value.
-
-    Parameters
-    ----------
-    rule, learning_rate, seconds
-        The parameters of `make_check`.
-    name : str
-        Name of the value.
-    value : float
-        The value.
-
-    Raises
-    ------
-    SimulationError
-        Always.
-    """
-    raise SimulationError(
-        f"{rule}: {name} is {value:g} at t={seconds():g} s; learning stops here, "
-        f"before the weights are lost. The learning rate is {learning_rate:g}: use a "
-        "smaller one (see nengo_epes.stability), or correct whatever computes this "
-        "value"
-    )
+def largest_input(dtype):
+    """Return the largest input of a rule, the fourth root of the largest number."""
+    return float(np.finfo(dtype).max) ** 0.25

@@ -19,9 +19,9 @@ from nengo_epes.learning_rules import parameters
 from nengo_epes.learning_rules.builder_tools import (
     build_activities,
     build_port,
+    largest_input,
     learned_shape,
     make_check,
-    raise_divergence,
     repeat_rows,
 )
 from nengo_epes.learning_rules.feedback import (
@@ -405,7 +405,6 @@ class EPESSim(Operator):
         hold = rule.hold.start if "hold" in rule.controls else None
         reset = rule.reset.start if "reset" in rule.controls else None
         scalar = rule.size_td_error == 1
-        largest = float(np.finfo(delta.dtype).max) ** 0.25
 
         def seconds():
             return n_steps.item() * dt
@@ -433,8 +432,6 @@ class EPESSim(Operator):
                 factor = rate * (dt * third.item())
             else:
                 factor = bounded(dt * third.item(), trace.decay if advances else 1.0)
-            if scalar and not abs(factor) <= largest:
-                raise_divergence(tag, "step", factor, rule.learning_rate, seconds)
             trace.change(factor, delta)
             if weights is not None:
                 updates.limit_change(
@@ -505,6 +502,12 @@ def build_epes(model, epes, rule):
         raise BuildError(
             f"{conn}: weight_decay={epes.weight_decay:g} removes more than the whole "
             f"weight in a step of dt={model.dt:g} s; use at most {1 / model.dt:g}"
+        )
+
+    if epes.learning_rate * model.dt > largest_input(rc.float_dtype):
+        raise BuildError(
+            f"{conn}: learning_rate={epes.learning_rate:g} is too large for "
+            f"{rc.float_dtype}; try nengo_epes.stability.suggest_learning_rate"
         )
 
     inputs = {"third factor, the slice td_error": epes.td_error}

@@ -9,7 +9,7 @@ from nengo.dists import Distribution
 from nengo.exceptions import ValidationError
 from nengo.params import NumberParam, Parameter, TupleParam
 from nengo.synapses import SynapseParam
-from nengo.utils.numpy import array_hash
+from nengo.utils.numpy import array_hash, is_number
 
 from nengo_epes.surrogates import RateDerivative, VoltageSurrogate
 
@@ -39,19 +39,18 @@ class FiniteParam(NumberParam):
 
     def coerce(self, instance, num):
         """Refuse what is infinite, NaN, or beyond the range of floats."""
-        num = super().coerce(instance, num)
         try:
-            finite = math.isfinite(num)
+            is_finite = not is_number(num) or math.isfinite(num)
         except OverflowError:
-            finite = False
-        if not finite:
+            is_finite = False
+        if not is_finite:
             raise ValidationError(
                 f"must be a finite number (got {str(num)[:20]}); for a learning rate "
                 "try nengo_epes.stability.suggest_learning_rate",
                 attr=self.name,
                 obj=instance,
             )
-        return num
+        return super().coerce(instance, num)
 
 
 class FilterParam(SynapseParam):
@@ -207,8 +206,9 @@ class FeedbackParam(Parameter):
 
     def _refuse(self, instance, value):
         raise ValidationError(
-            f"must be None, one of {self.names}, a finite matrix (n_post, size of the "
-            f"input), or a nengo Distribution (got {value!r})",
+            f"must be None, one of {self.names}, a finite matrix (n_post, "
+            "size_eligibility or size_td_error), or a nengo Distribution (got "
+            f"{value!r})",
             attr=self.name,
             obj=instance,
         )

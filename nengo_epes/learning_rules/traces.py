@@ -58,11 +58,6 @@ def check_trace(model, rule):
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
     tau = getattr(synapse, "tau", None)
-    if is_exponential(synapse) and updates.trace_decay(tau, model.dt) == 1.0:
-        raise BuildError(
-            f"{conn}: trace_synapse has the time constant tau={tau:g} s, and a step of "
-            f"dt={model.dt:g} s adds nothing to such a trace; use a shorter tau"
-        )
     # a trace that is held advances in some steps only, which may be far apart
     can_be_held = is_exponential(synapse) and tau > 0 and "hold" in rule_type.controls
     if tau is not None and tau < model.dt and not can_be_held:
@@ -70,6 +65,11 @@ def check_trace(model, rule):
             f"{conn}: the trace's time constant tau={tau:g} s is shorter than the "
             f"simulator's step dt={model.dt:g} s; use trace_synapse=None for no "
             "memory, a longer tau, or a Lowpass that can be held, controls='hold'"
+        )
+    if is_exponential(synapse) and updates.trace_decay(tau, model.dt) == 1.0:
+        raise BuildError(
+            f"{conn}: trace_synapse has the time constant tau={tau:g} s, and a step of "
+            f"dt={model.dt:g} s adds nothing to such a trace; use a shorter tau"
         )
     if kind != "accumulating" and not is_exponential(synapse):
         raise BuildError(
