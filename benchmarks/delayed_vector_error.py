@@ -36,9 +36,7 @@ def rules(delay=DELAY, learning_rate=LEARNING_RATE):
         "EPES, Alpha trace": EPES(
             learning_rate, trace_synapse=nengo.Alpha(0.5 * delay * DT), **vector
         ),
-        "EPES, Lowpass trace": EPES(
-            learning_rate, trace_synapse=delay * DT, **vector
-        ),
+        "EPES, Lowpass trace": EPES(learning_rate, trace_synapse=delay * DT, **vector),
     }
 
 

@@ -235,7 +235,8 @@ def build(case, probed=(), beside=None):
     d, n_steps = case.dimensions, case.n_steps
     rule = EPES(**case.settings)
     rules = rule if beside is None else {"epes": rule, "beside": beside}
-    learns = {"learning_rule_type": rules, "seed": case.seed, "synapse": 0.003}
+    # without a synapse, so that the post side comes after the product in each step
+    learns = {"learning_rule_type": rules, "seed": case.seed, "synapse": None}
 
     def wave(dimensions, size):
         values = size * np.cumsum(rng.randn(n_steps, dimensions), axis=0) / 5

@@ -55,7 +55,9 @@ def test_is_pes_with_filtered_activities(kind, synapse, neuron_type, seed):
 
 
 @pytest.mark.parametrize("optimize", [True, False])
-@pytest.mark.parametrize("kind", [k for k in DECODED + WEIGHTS if k != "ensemble slice"])
+@pytest.mark.parametrize(
+    "kind", [k for k in DECODED + WEIGHTS if k != "ensemble slice"]
+)
 def test_is_pes_on_every_connection(kind, optimize, seed):
     """The same holds on every kind of connection, optimized or not."""
     synapse, common = nengo.Lowpass(0.03), {"optimize": optimize}
@@ -90,7 +92,9 @@ def test_two_filters_in_series(seed):
     """The trace filters activities that pre_synapse has filtered."""
     lif = nengo.LIF()
     with nengo.Network(seed=seed) as net:
-        conn = connect("node", rule := EPES(size_td_error=2, size_eligibility=0), seed, lif)
+        conn = connect(
+            "node", rule := EPES(size_td_error=2, size_eligibility=0), seed, lif
+        )
         nengo.Connection(nengo.Node(error), conn.learning_rule, synapse=None)
         nengo.Probe(conn, "weights", label="weights")
         nengo.Probe(conn.pre.neurons, label="raw")
@@ -104,7 +108,9 @@ def test_two_filters_in_series(seed):
         feedback=np.eye(2),
     ).weights
     assert np.abs(expected[-1] - expected[0]).max() > 1e-9
-    assert_allclose(got["weights"], expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert_allclose(
+        got["weights"], expected, rtol=0, atol=1e-12 * np.abs(expected).max()
+    )
 
 
 def test_layout_of_the_port():

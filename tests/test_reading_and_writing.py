@@ -284,7 +284,10 @@ class Interruption:
 
 
 def between_product_and_rule(net, function, port=None):
-    """Add a Node that is called after the product of the weights, before the rule."""
+    """Add a Node that is called after the product of the weights, before the rule.
+
+    The order holds because no synapse is on the way.
+    """
     port = net.port if port is None else port
     with net:
         target = net.conn.post_obj
@@ -353,7 +356,9 @@ def test_interrupted_like_pes():
             pre = nengo.Ensemble(20, 2, seed=1)
             post = nengo.Node(size_in=2)
             nengo.Connection(nengo.Node([0.3, -0.5]), pre, synapse=None)
-            net.conn = nengo.Connection(pre, post, learning_rule_type=rule)
+            net.conn = nengo.Connection(
+                pre, post, synapse=None, learning_rule_type=rule
+            )
             error = nengo.Node(Table(sign * np.random.RandomState(2).randn(90, 2), DT))
             nengo.Connection(error, net.conn.learning_rule, synapse=None)
         between_product_and_rule(net, Interruption(40), net.conn.learning_rule)
@@ -412,7 +417,9 @@ def test_output_uses_the_weights_that_are_read(case):
     with nengo.Simulator(net, dt=DT, optimize=False) as sim:
         signal = find(sim, net, "weights")
         (product,) = (
-            op for op in sim.model.operators if isinstance(op, DotInc) and op.A is signal
+            op
+            for op in sim.model.operators
+            if isinstance(op, DotInc) and op.A is signal
         )
         for t in range(20):
             if t == 10:
@@ -565,7 +572,7 @@ def reinforce_network(regime="immediate", probed=False):
         pre = nengo.Ensemble(20, 2, seed=3)
         nengo.Connection(nengo.Node([0.3, -0.5]), pre, synapse=None)
         net.conn = nengo.Connection(
-            pre, nengo.Node(size_in=2), learning_rule_type=rule
+            pre, nengo.Node(size_in=2), synapse=None, learning_rule_type=rule
         )
         net.port = net.conn.learning_rule
         for name, values in inputs.items():

@@ -76,7 +76,9 @@ MEMBERS = {
     ),
     "vector third factor, decoders": (
         "node",
-        EPES(1e-4, size_td_error=2, size_eligibility=0, trace_synapse=nengo.Alpha(0.05)),
+        EPES(
+            1e-4, size_td_error=2, size_eligibility=0, trace_synapse=nengo.Alpha(0.05)
+        ),
         {"td_error": wave},
     ),
     "GaussianREINFORCE": (
