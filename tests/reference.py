@@ -219,8 +219,8 @@ def simulate(
     dt : float
         Simulator step in seconds.
     feedback : (n_post, d) or (n_steps, n_post, d) array, optional
-        B, or B of every step. It carries the third factor if this has more than one dimension, and the
-        eligibility otherwise. Ones by default.
+        B, or B of every step. It carries the third factor if this has more than one
+        dimension, and the eligibility otherwise. Ones by default.
     eligibility : (n_steps, size_eligibility) array, optional
         Eligibility on the port; 1 by default.
     psi : (n_steps, n_post) array, optional

@@ -163,7 +163,7 @@ def test_feedback_that_does_not_fit_is_refused(kind, seed):
         with nengo.Network(seed=seed) as net:
             conn = connect(kind, rule, seed, nengo.LIF())
             nengo.Connection(nengo.Node(np.ones(3)), conn.learning_rule)
-        with pytest.raises(NengoException, match="feedback|size_td_error"):
+        with pytest.raises(NengoException, match=r"feedback|size_td_error"):
             nengo.Simulator(net)
 
 

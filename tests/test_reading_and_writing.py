@@ -72,8 +72,8 @@ CASES = {
         weight_bounds=(-0.02, 0.02),
     ),
     # B has 2 columns and 14 rows, and there is no psi
-    "B f": make_case("neurons", feedback="encoders", size_eligibility=2),
-    "B f, slices": make_case("neuron slices", weight_bounds=(-0.02, 0.02)),
+    "encoders, no psi": make_case("neurons", feedback="encoders", size_eligibility=2),
+    "broadcast, slices": make_case("neuron slices", weight_bounds=(-0.02, 0.02)),
     "decoders": make_case("node", learning_rate=1e-3, weight_bounds=(-0.01, 0.01)),
     "one eligibility per row": make_case(
         "ensemble", learning_rate=1e-3, feedback="rows", size_eligibility=2
@@ -202,10 +202,11 @@ def test_reading_changes_nothing(case):
     for reads in (False, True):
         net = build(case)
         with nengo.Simulator(net, dt=DT, seed=1) as sim:
-            for _ in range(40):
+            for t in range(40):
                 sim.step()
                 if reads:
                     assert len(dict(sim.signals)) == len(list(sim.signals.values()))
+                if reads and t % 10 == 3:
                     str(sim.signals)
             finals.append(read(sim, net, "weights").copy())
     assert_array_equal(*finals)
@@ -645,6 +646,27 @@ def test_reinforce_reading(regime, optimize):
             sim.reset()
             assert_array_equal(read(sim, net, "weights"), sim.data[net.conn].weights)
             assert not read(sim, net, "eligibility").any()
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+@pytest.mark.parametrize("way", ["get", "items", "[]"])
+def test_reinforce_names_can_be_read(way, optimize):
+    """Whatever can be probed of GaussianREINFORCE can be read without a probe."""
+    net, inputs = reinforce_network("episodic")
+    shapes = {"reward": (1,), "step_count": (1,), "delta": (2, 20)}
+    with nengo.Simulator(net, dt=DT, optimize=optimize) as sim:
+        sim.run_steps(4)
+        for name in net.port.probeable:
+            try:
+                found = WAYS[way](sim.signals, find(sim, net, name))
+            except (KeyError, StopIteration):
+                found = None
+            assert found is not None, name
+            assert found.shape == shapes.get(name, found.shape)
+            if name == "reward":
+                assert_array_equal(found, inputs["reward"][3])
+            if name == "score":
+                assert_array_equal(found, inputs["decision"][3, 1:3])
 
 
 @pytest.mark.parametrize("regime", REGIMES)
