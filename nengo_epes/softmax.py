@@ -57,9 +57,10 @@ def choose(chances: FloatArray, uniform: float) -> int:
     1
     """
     ladder = np.cumsum(chances)
-    # the sum may be short of 1 by rounding; the last action takes what is left
     rung = int(np.searchsorted(ladder, uniform, side="right"))
-    return min(rung, len(ladder) - 1)
+    # the sum may be short of 1 by rounding, 1e-7 in single precision; the last action
+    # that adds to the sum takes what is left, never one whose probability is 0
+    return min(rung, int(np.searchsorted(ladder, ladder[-1])))
 
 
 def score(chances: FloatArray, action: int) -> FloatArray:

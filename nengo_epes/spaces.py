@@ -135,6 +135,8 @@ class ObservationSpace:
 
         What was clipped comes back at its bound, and what tanh has made 1 as some 14.
         """
+        # in single precision the edge would round to 1, whose arctanh is infinite
+        scaled = np.asarray(scaled, dtype=float)
         inside = np.clip(scaled, -1 + _TANH_EDGE, 1 - _TANH_EDGE)
         flat = np.where(self._bounded, scaled, np.arctanh(inside))
         return flat * self._reach + self._centre

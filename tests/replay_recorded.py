@@ -61,6 +61,7 @@ def spec_of(case: Case) -> gaussian.GaussianPolicySpec:
         action_low=case["mu_out_min"],
         action_high=case["mu_out_max"],
         clip_before_score=True,
+        stop_at_bounds=True,
     )
 
 
@@ -138,6 +139,7 @@ def replay_in_nengo(case: Case, arrays: Arrays) -> Arrays:
             action_high=case["mu_out_max"],
             clip_before_score=True,
             variance_scaled=False,
+            stop_at_bounds=True,
             noise=np.concatenate([arrays["eps"][:, 0], np.zeros((1, n_actions))]),
         )
         ensemble = nengo.Ensemble(

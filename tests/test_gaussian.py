@@ -1,6 +1,7 @@
 """The Gaussian policy: against recordings, scipy, finite differences and theory."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from nengo_epes.gaussian import (
     apply_change,
     clip_action,
     decide,
-    decide_once,
     distribution,
     log_density,
     objective,
@@ -114,7 +114,9 @@ def reference_objective(spec, weights, activity, y, rewards, scale):
     ids=lambda spec: f"{spec.mean_activation}-{spec.n_actions}",
 )
 def test_weight_change_is_the_gradient(spec, seed):
-    """The weight change is the gradient of mean(r ln N), beyond the bounds of l too."""
+    """With ``stop_at_bounds`` the weight change is the gradient of mean(r ln N), beyond
+    the bounds of l too."""
+    spec = replace(spec, stop_at_bounds=True)
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(spec.n_rows, 4))
     activity, rewards = rng.normal(size=(5, 4)), rng.normal(size=5)
@@ -148,12 +150,53 @@ def test_weight_change_is_the_gradient(spec, seed):
     assert_allclose(loss, expected_loss, rtol=1e-12)  # a few roundings
 
 
-def test_gradient_stops_outside_the_log_std_bounds():
-    """The log std's score is 0 outside its bounds, and not 0 on and inside them."""
-    spec = GaussianPolicySpec(5, log_std_bounds=(-1, 0.5))
-    log_std = np.array([-1.01, -1.0, 0.0, 0.5, 0.51])
-    decision = decide(spec, np.r_[np.zeros(5), log_std], noise=np.full(5, 2.0))
-    assert_array_equal(decision.score[5:], [0, 3, 3, 3, 0])  # 2^2 - 1
+@pytest.mark.parametrize("stop, beyond", [(False, 3.0), (True, 0.0)])
+def test_score_beyond_the_log_std_bounds(stop, beyond):
+    """The log std's score is z^2 - 1 on and within its bounds, and beyond them z^2 - 1
+    by default and 0 with ``stop_at_bounds``; the std is that of the bound."""
+    spec = GaussianPolicySpec(5, log_std_bounds=(-1, 0.5), stop_at_bounds=stop)
+    log_std = np.array([-9.0, -1.0, 0.0, 0.5, 3.0])
+    decoded, noise = np.r_[np.zeros(5), log_std], np.full(5, 2.0)
+    decision = decide(spec, decoded, noise)
+    assert_array_equal(decision.score[5:], [beyond, 3, 3, 3, beyond])  # 2^2 - 1
+    again = score(spec, decoded, decision.action, noise)
+    assert_array_equal(again[5:], decision.score[5:])
+    expected = np.exp([-1, -1, 0, 0.5, 0.5])
+    assert_allclose(decision.standard_deviation, expected, rtol=1e-15)  # one rounding
+
+
+def learn_log_std(spec, phases, seed):
+    """Let l climb a reward with a running baseline, at m = 0; return all l and std."""
+    rng = np.random.default_rng(seed)
+    log_std, baseline, course = 0.0, 0.0, []
+    for reward_of, n_decisions in phases:
+        for _ in range(n_decisions):
+            decision = decide(spec, [0.0, log_std], rng.normal(size=1))
+            reward = reward_of(decision.action.item())
+            course.append((log_std, decision.standard_deviation.item()))
+            advantage = reward - baseline if len(course) > 1 else 0.0
+            baseline += max(0.05, 1 / len(course)) * (reward - baseline)
+            log_std += 0.1 * advantage * decision.score[1]
+    return np.transpose(course)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("side", [1, -1], ids=["upper", "lower"])
+def test_std_comes_back_from_a_bound(side, seed):
+    """Rewards that ask for a larger (smaller) std lead l beyond its upper (lower)
+    bound, rewards that ask for the opposite lead the std back to the other bound, and
+    with ``stop_at_bounds`` it stays."""
+    bounds = (-1.0, 1.0)
+    spec = GaussianPolicySpec(1, log_std_bounds=bounds, action_low=-1, action_high=1)
+    # 150 decisions away from the middle pay (cost), and then cost (pay); the way back
+    # is about as long as the way out
+    phases = [(lambda a: side * abs(a), 150), (lambda a: -side * abs(a), 1500)]
+    bound, other = np.exp(bounds if side < 0 else bounds[::-1])
+    log_std, std = learn_log_std(spec, phases, seed)
+    assert side * log_std[149] > 1.5
+    assert (std[149], std[-1]) == (bound, other)
+    _, std = learn_log_std(replace(spec, stop_at_bounds=True), phases, seed)
+    assert (std[149:] == bound).all()
 
 
 def test_variance_scaling():
@@ -320,45 +363,11 @@ def test_weight_bounds():
     assert_array_equal(apply_change(weights, change, 1, 0, (0, 1)), [[0, 0.5, 1]])
 
 
-@pytest.mark.parametrize("n_actions", [1, 3, 20])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"variance_scaled": True, "mean_activation": "tanh"},
-        {"fixed_std": 0.3, "mean_activation": "softplus"},
-        {"log_std_bounds": (-0.5, 0.5)},
-        {"action_low": -0.2, "clip_before_score": True},
-        {"action_high": 0.1, "variance_scaled": True, "clip_before_score": True},
-        {"action_low": -0.2, "action_high": 0.1},
-    ],
-)
-def test_decide_once_is_decide(options, n_actions, rng):
-    """A single decision is the same in floats as in arrays, for few and for many."""
-    spec = GaussianPolicySpec(n_actions, **options)
-    for _ in range(20):
-        decoded, noise = rng.randn(spec.n_rows), rng.randn(n_actions)
-        told = decide_once(spec, decoded, noise)
-        # a few roundings; an action at a bound leaves y - mu, which cancels
-        expected = np.concatenate(decide(spec, decoded, noise))
-        assert_allclose(told, expected, rtol=1e-12, atol=1e-13)
-
-
-def test_decide_once_with_bounds_for_each_action():
-    """Every action has its own bounds."""
+def test_action_bounds_for_each_action():
+    """Every action is limited by its own bounds."""
     spec = GaussianPolicySpec(2, action_low=(0.0, -9.0), action_high=(1.0, -3.0))
-    told = decide_once(spec, np.array([-5.0, 5.0, 0.0, 0.0]), np.zeros(2))
-    assert_array_equal(told[4:6], [0.0, -3.0])
-
-
-@pytest.mark.parametrize("log_std", [-800.0, 800.0])
-def test_decide_once_where_floats_would_raise(log_std):
-    """Squares that leave the range of floats are what numpy makes of them."""
-    spec = GaussianPolicySpec(1, log_std_bounds=(-700.0, 700.0))
-    with np.errstate(all="ignore"):
-        told = decide_once(spec, np.array([0.0, log_std]), np.array([1.0]))
-        assert_array_equal(told, np.concatenate(decide(spec, [0.0, log_std], [1.0])))
-    assert told[4] == pytest.approx(np.exp(np.sign(log_std) * 700), rel=1e-12)
+    decision = decide(spec, [-5.0, 5.0, 0.0, 0.0], np.zeros(2))
+    assert_array_equal(decision.action, [0.0, -3.0])
 
 
 def test_accumulate_restarts_where_something_is_learned():

@@ -345,6 +345,51 @@ def test_bandit_improves():
     assert result["reward"][-50:].mean() > 0.5 * result["reward"][:50].mean()
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("side", [1, -1], ids=["upper", "lower"])
+@pytest.mark.parametrize("stop", [False, True])
+def test_standard_deviation_returns_from_its_bound(stop, side, seed):
+    """Rewards for more (less) noise lead the standard deviation to its upper (lower)
+    bound, and rewards for the opposite lead it back across the middle of the bounds;
+    with ``stop_at_bounds`` it stays."""
+    rule = GaussianREINFORCE(1e-5, pre_synapse=None)
+    n_first, n_steps = 150, 1500
+    with nengo.Network(seed=seed) as net:
+        # LIFRate neurons need no filter: there is a decision in every step
+        state = nengo.Ensemble(200, 1, neuron_type=nengo.LIFRate(), seed=seed)
+        options = {"log_std_bounds": (-1, 1), "stop_at_bounds": stop}
+        policy = GaussianPolicy(period=DT, seed=seed, **options)
+        nengo.Connection(nengo.Node(0.5), state, synapse=None)
+        conn = nengo.Connection(
+            state,
+            policy.input,
+            function=lambda x: [0.0, 0.0],
+            synapse=None,
+            learning_rule_type=rule,
+        )
+
+        def pay(t, action_and_mean):
+            # the distance from the mean, so that no mean is better than another
+            distance = min(abs(action_and_mean[0] - action_and_mean[1]), 1.0)
+            return side * distance if t < n_first * DT else -side * distance
+
+        reward, baseline = nengo.Node(pay, size_in=2), Baseline()
+        where = gaussian.decision_layout(2, 1)
+        nengo.Connection(policy.action, reward[0], synapse=None)
+        nengo.Connection(policy.decision[where["mean"]], reward[1], synapse=None)
+        nengo.Connection(reward, baseline.reward, synapse=None)
+        nengo.Connection(policy.decision[0], baseline.event, synapse=None)
+        feed_reinforce(conn.learning_rule, rule, policy, baseline.output)
+        probe = nengo.Probe(policy.decision[where["standard_deviation"]])
+    with nengo.Simulator(net, dt=DT) as sim:
+        sim.run_steps(n_steps)
+    std = sim.data[probe][:, 0]
+    bound = np.exp(side)
+    assert std[n_first - 1] == bound
+    # the middle of the bounds has the standard deviation exp(0) = 1
+    assert (std[-1] == bound) if stop else (side * np.log(std[-1]) < 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_bandit_is_learned(seed):

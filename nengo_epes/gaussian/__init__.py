@@ -30,7 +30,6 @@ from nengo_epes.gaussian.density import (
     sample,
     score,
 )
-from nengo_epes.gaussian.few import decide_once
 from nengo_epes.gaussian.spec import (
     GaussianPolicySpec,
     check_n_actions,
@@ -51,7 +50,6 @@ __all__ = [
     "check_n_actions",
     "clip_action",
     "decide",
-    "decide_once",
     "decision_layout",
     "distribution",
     "log_density",

@@ -150,23 +150,18 @@ def distribution(
     >>> print(mean, std)
     [0.] [1.]
     """
-    mean, std, _ = _distribution(spec, *_split(spec, decoded))
-    return mean, std
+    return _distribution(spec, *_split(spec, decoded))
 
 
 def _distribution(
     spec: GaussianPolicySpec, m: FloatArray, log_std: FloatArray | None
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_] | None]:
-    """Return mu, sigma, and where l moves sigma; None where there is no l."""
+) -> tuple[FloatArray, FloatArray]:
     mean = activation(spec.mean_activation)(m)
-    if log_std is None:
-        return mean, np.full_like(mean, spec.fixed_std), None
-    if spec.fixed_std is not None:
-        moves = np.zeros(log_std.shape, np.bool_)
-        return mean, np.full_like(mean, spec.fixed_std), moves
+    if log_std is None or spec.fixed_std is not None:
+        return mean, np.full_like(mean, spec.fixed_std)
     low, high = spec.log_std_bounds
-    limited = np.minimum(np.maximum(log_std, low), high)  # quicker than np.clip
-    return mean, np.exp(limited), limited == log_std
+    # 1.8 times faster than np.clip for one action
+    return mean, np.exp(np.minimum(np.maximum(log_std, low), high))
 
 
 def score(
@@ -180,7 +175,13 @@ def score(
     With z = (y - mu) / sigma::
 
         for m:  z / sigma f'(m)        (z sigma f'(m) where spec.variance_scaled)
-        for l:  (z^2 - 1) 1[lo <= l <= hi]              (0 where sigma is fixed)
+        for l:  z^2 - 1                                 (0 where sigma is fixed)
+
+    Beyond its bounds l does not change sigma, but its score stays z^2 - 1: the
+    straight-through form. The mean of r (z^2 - 1) is the derivative of the expected
+    reward by ln sigma. A reward that asks for a sigma within the bounds thus leads l
+    back. With ``spec.stop_at_bounds`` the score is that of the clip, 0 beyond the
+    bounds, and an l that has left them never learns again.
 
     Parameters
     ----------
@@ -209,22 +210,29 @@ def score(
     """
     m, log_std = _split(spec, decoded)
     _check_actions(spec, y=y, noise=noise)
-    mean, std, moves = _distribution(spec, m, log_std)
-    return _score(spec, m, std, moves, _standardized(floats(y), mean, std, noise))
+    mean, std = _distribution(spec, m, log_std)
+    z = _standardized(floats(y), mean, std, noise)
+    return _score(spec, m, log_std, std, z)
 
 
 def _score(
     spec: GaussianPolicySpec,
     m: FloatArray,
+    log_std: FloatArray | None,
     std: FloatArray,
-    moves: npt.NDArray[np.bool_] | None,
     z: FloatArray,
 ) -> FloatArray:
     slope = activation_derivative(spec.mean_activation)(m)
     for_mean = slope * (z * std if spec.variance_scaled else z / std)
-    if moves is None:
+    if log_std is None:
         return for_mean
-    return np.concatenate([for_mean, (z * z - 1) * moves], axis=-1)
+    if spec.fixed_std is not None:
+        return np.concatenate([for_mean, np.zeros_like(log_std)], axis=-1)
+    for_log_std = z * z - 1
+    if spec.stop_at_bounds:
+        low, high = spec.log_std_bounds
+        for_log_std *= (low <= log_std) & (log_std <= high)
+    return np.concatenate([for_mean, for_log_std], axis=-1)
 
 
 class Decision(NamedTuple):
@@ -280,7 +288,7 @@ def decide(
     """
     _check_actions(spec, noise=noise)
     m, log_std = _split(spec, decoded)
-    mean, std, moves = _distribution(spec, m, log_std)
+    mean, std = _distribution(spec, m, log_std)
     noise = floats(noise)
     drawn = mean + std * noise
     action = clip_action(drawn, spec.action_low, spec.action_high)
@@ -288,7 +296,7 @@ def decide(
     if spec.clip_before_score and action is not drawn:
         z = _standardized(action, mean, std, noise)
     return Decision(
-        score=_score(spec, m, std, moves, z),
+        score=_score(spec, m, log_std, std, z),
         action=action,
         mean=mean,
         standard_deviation=std,

@@ -29,7 +29,7 @@ class GaussianPolicySpec:
     fixed_std : float, optional
         sigma of every action, where it is not learned (None: it is).
     log_std_bounds : (float, float), optional
-        (lo, hi), between which the decoded log standard deviation is clipped.
+        (lo, hi). The standard deviation is exp(clip(l, lo, hi)).
     action_low, action_high : float, or one per action, or None, optional
         Bounds of the action (None: unbounded on that side).
     clip_before_score : bool, optional
@@ -41,6 +41,11 @@ class GaussianPolicySpec:
         grow like 1/sigma: Williams' (1992) learning rates proportional to sigma^2. For
         sigma his step is then r sigma (z^2 - 1), z as in `score`; in terms of ln sigma
         that is r (z^2 - 1), which the log standard deviation's score gives as it is.
+    stop_at_bounds : bool, optional
+        Whether the score of a log standard deviation l beyond ``log_std_bounds`` is 0.
+        False: the score is z^2 - 1 there too (straight-through), so that the reward can
+        lead l back. True: the derivative of the clip, ngc-learn's form. An l that has
+        left the bounds then never learns again.
 
     Raises
     ------
@@ -62,6 +67,7 @@ class GaussianPolicySpec:
     action_high: Bound = None
     clip_before_score: bool = False
     variance_scaled: bool = False
+    stop_at_bounds: bool = False
 
     def __post_init__(self) -> None:
         """Check every field, and bring the bounds into a form that can be hashed."""

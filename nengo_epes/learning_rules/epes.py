@@ -186,7 +186,7 @@ class EPES(LearningRuleType):
     step = parameters.StepParam("step")
     weight_bounds = parameters.BoundsParam("weight_bounds")
     weight_decay = parameters.FiniteParam("weight_decay", default=0.0)
-    controls = parameters.ControlsParam("controls", readonly=True, default=())
+    controls = parameters.ControlsParam("controls", default=())
     size_td_error = IntParam("size_td_error", low=1, readonly=True, default=1)
 
     def __init__(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from nengo.dists import Distribution
 from nengo.exceptions import ValidationError
-from nengo.params import NumberParam, Parameter, TupleParam
+from nengo.params import NumberParam, Parameter
 from nengo.synapses import SynapseParam
 from nengo.utils.numpy import array_hash, is_number
 
@@ -44,12 +44,8 @@ class FiniteParam(NumberParam):
         except OverflowError:
             is_finite = False
         if not is_finite:
-            raise ValidationError(
-                f"must be a finite number (got {str(num)[:20]}); for a learning rate "
-                "try nengo_epes.stability.suggest_learning_rate",
-                attr=self.name,
-                obj=instance,
-            )
+            message = f"must be a finite number (got {str(num)[:20]})"
+            raise ValidationError(message, attr=self.name, obj=instance)
         return super().coerce(instance, num)
 
 
@@ -63,13 +59,12 @@ class FilterParam(SynapseParam):
         """Refuse a time constant so long that the filter never changes."""
         synapse = super().coerce(instance, synapse)
         tau = getattr(synapse, "tau", 0.0)
-        if isinstance(tau, int | float) and not (math.exp(-1 / tau) < 1 if tau else 1):
-            raise ValidationError(
+        if isinstance(tau, int | float) and tau and not math.exp(-1 / tau) < 1:
+            message = (
                 f"must have a finite time constant in seconds (got {synapse}); nothing "
-                "would ever pass the filter; use None for no filter",
-                attr=self.name,
-                obj=instance,
+                "would ever pass the filter; use None for no filter"
             )
+            raise ValidationError(message, attr=self.name, obj=instance)
         return synapse
 
 
@@ -92,128 +87,105 @@ class Probeable:
         return (*self.names, "post_derivative")
 
 
-class ControlsParam(TupleParam):
+class OptionalParam(Parameter):
+    """A read-only parameter that is None by default and checks other values.
+
+    A subclass has ``wanted``, the end of the message "must be ...", and ``convert``,
+    which returns the value that is stored, or raises ValueError or TypeError.
+    """
+
+    equatable = True
+
+    def __init__(self, name, default=None):
+        super().__init__(name, default=default, optional=default is None, readonly=True)
+
+    def coerce(self, instance, value):
+        """Convert the value, or refuse it with what is wanted."""
+        if value is not None:
+            try:
+                value = self.convert(value)
+            except (ValueError, TypeError) as error:
+                message = f"must be {self.wanted} (got {value!r})"
+                raise ValidationError(message, self.name, instance) from error
+        return super().coerce(instance, value)
+
+    def convert(self, value):
+        """Return the value that is stored."""
+        raise NotImplementedError
+
+
+class ControlsParam(OptionalParam):
     """Names of the control inputs on the port, each at most once."""
 
-    equatable = True
     names = ("hold", "reset")
+    wanted = f"some of {names}, each once"
 
-    def coerce(self, instance, value):
-        """Validate the names; a single name needs no tuple."""
-        value = super().coerce(instance, (value,) if isinstance(value, str) else value)
-        known = all(isinstance(name, str) and name in self.names for name in value)
-        if not known or len(set(value)) < len(value):
-            raise ValidationError(
-                f"must be some of {self.names}, each once (got {value})",
-                attr=self.name,
-                obj=instance,
-            )
-        return value
+    def convert(self, value):
+        """Return a tuple; a single name needs none."""
+        value = (value,) if isinstance(value, str) else tuple(value)
+        return value if len({*value} & {*self.names}) == len(value) else _fail()
 
 
-class BoundsParam(TupleParam):
+class BoundsParam(OptionalParam):
     """A pair (low, high), or None."""
 
-    equatable = True
+    wanted = "(low, high) with low below high, -np.inf or np.inf for no bound, or None"
 
-    def __init__(self, name):
-        super().__init__(name, default=None, optional=True, readonly=True)
-
-    def coerce(self, instance, value):
-        """Validate the order."""
-        value = super().coerce(instance, value)
-        try:
-            value = None if value is None else tuple(float(v) for v in value)
-            fits = value is None or (len(value) == 2 and value[0] < value[1])
-        except (TypeError, ValueError):
-            fits = False
-        if not fits:
-            raise ValidationError(
-                "must be (low, high) with low below high, or None (got "
-                f"{value}); use -np.inf or np.inf for a side without bound",
-                attr=self.name,
-                obj=instance,
-            )
-        return value
+    def convert(self, value):
+        """Return a pair of floats."""
+        low, high = (float(bound) for bound in value)
+        return (low, high) if low < high else _fail()
 
 
-class PostDerivativeParam(Parameter):
+class PostDerivativeParam(OptionalParam):
     """A pseudo-derivative of `nengo_epes.surrogates`, "auto", or None."""
 
-    equatable = True
+    wanted = (
+        "a pseudo-derivative such as nengo_epes.surrogates.PiecewiseLinear(), "
+        '"auto", or None'
+    )
 
-    def __init__(self, name):
-        super().__init__(name, default=None, optional=True, readonly=True)
-
-    def coerce(self, instance, value):
+    def convert(self, value):
         """Validate the type; the builder checks that it fits the neurons."""
-        kinds = (VoltageSurrogate, RateDerivative)
-        if value is not None and value != "auto" and not isinstance(value, kinds):
-            raise ValidationError(
-                "must be a pseudo-derivative such as "
-                f'nengo_epes.surrogates.PiecewiseLinear(), "auto", or None (got '
-                f"{value!r})",
-                attr=self.name,
-                obj=instance,
-            )
-        return super().coerce(instance, value)
+        fits = value == "auto" or isinstance(value, VoltageSurrogate | RateDerivative)
+        return value if fits else _fail()
 
 
-class StepParam(Parameter):
+class StepParam(OptionalParam):
     """A bounded step, see `nengo_epes.steps`, or None."""
 
-    equatable = True
+    wanted = "an instance such as nengo_epes.steps.ObGD(), or None"
 
-    def __init__(self, name):
-        super().__init__(name, default=None, optional=True, readonly=True)
-
-    def coerce(self, instance, value):
+    def convert(self, value):
         """Validate that it can be called and can make its state."""
-        made = callable(value) and hasattr(value, "initial_state")
-        if value is not None and (not made or isinstance(value, type)):
-            raise ValidationError(
-                "must be an instance such as nengo_epes.steps.ObGD(), or None (got "
-                f"{value!r})",
-                attr=self.name,
-                obj=instance,
-            )
-        return super().coerce(instance, value)
+        fits = callable(value) and hasattr(value, "initial_state")
+        return value if fits and not isinstance(value, type) else _fail()
 
 
-class FeedbackParam(Parameter):
+class FeedbackParam(OptionalParam):
     """A name, a matrix, a Distribution, or None."""
 
-    equatable = True
     names = ("broadcast", "rows", "encoders")
+    wanted = (
+        f"one of {names}, a finite matrix (n_post, size_eligibility or "
+        "size_td_error), a nengo Distribution, or None"
+    )
 
-    def __init__(self, name):
-        super().__init__(name, default=None, optional=True, readonly=True)
-
-    def coerce(self, instance, value):
-        """Validate the type; a matrix is stored as a read-only copy."""
+    def convert(self, value):
+        """Return a name, a Distribution, or a read-only copy of a matrix."""
         if isinstance(value, str):
-            if value not in self.names:
-                self._refuse(instance, value)
-        elif value is not None and not isinstance(value, Distribution):
-            try:
-                value = np.array(value, dtype=float)
-            except (TypeError, ValueError):
-                self._refuse(instance, value)
-            if value.ndim != 2 or not np.isfinite(value).all():
-                self._refuse(instance, value)
-            value.setflags(write=False)
-        return super().coerce(instance, value)
-
-    def _refuse(self, instance, value):
-        raise ValidationError(
-            f"must be None, one of {self.names}, a finite matrix (n_post, "
-            "size_eligibility or size_td_error), or a nengo Distribution (got "
-            f"{value!r})",
-            attr=self.name,
-            obj=instance,
-        )
+            return value if value in self.names else _fail()
+        if isinstance(value, Distribution):
+            return value
+        matrix = np.array(value, dtype=float)
+        matrix.setflags(write=False)
+        return matrix if matrix.ndim == 2 and np.isfinite(matrix).all() else _fail()
 
     def hashvalue(self, instance):
         """Return a value that is equal for equal feedbacks."""
         value = self.__get__(instance, None)
         return array_hash(value) if isinstance(value, np.ndarray) else value
+
+
+def _fail():
+    raise ValueError

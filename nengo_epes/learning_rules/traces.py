@@ -7,6 +7,7 @@ Both work on the arrays of one `nengo_epes.learning_rules.epes.EPESSim`.
 from __future__ import annotations
 
 from collections import namedtuple
+from functools import partial
 
 import numpy as np
 from nengo.builder.signal import Signal
@@ -178,13 +179,7 @@ def _exponential(kind, trace, decay, dt, tag):
             for _, block, space in blocks:
                 block[np.abs(block, out=space) < smallest] = 0.0
 
-    def clear():
-        trace[...] = 0.0
-
-    def change(factor, out):
-        np.multiply(trace, factor, out=out)
-
-    return Trace(advance, clear, change, decay)
+    return Trace(advance, partial(trace.fill, 0.0), partial(np.multiply, trace), decay)
 
 
 def _check_not_negative(tag, t, eligibility, activities):
@@ -213,10 +208,7 @@ def _any_synapse(synapse, trace, state, dt, rng):
         for name, value in initial.items():
             state[name][...] = value
 
-    def change(factor, out):
-        np.multiply(trace, factor, out=out)
-
-    return Trace(advance, clear, change, None)
+    return Trace(advance, clear, partial(np.multiply, trace), None)
 
 
 def _dutch(rule_type, trace, state, dt, tag):

@@ -8,9 +8,6 @@ import numpy as np
 from nengo_epes import gaussian, softmax
 from nengo_epes.networks.decisions import DecisionProcess, check_timing
 
-# p ln p goes to 0 with p
-TINY = 1e-300
-
 
 class _Gaussian:
     """A Gaussian policy as `DecisionProcess` wants it."""
@@ -40,7 +37,7 @@ class _Gaussian:
         return float(np.log(width).sum()) if width.all() else 0.0
 
     def decide(self, decoded, noise):
-        return gaussian.decide_once(self.spec, decoded, noise)
+        return np.concatenate(gaussian.decide(self.spec, decoded, noise))
 
     def before(self):
         held = np.zeros(self.size_decision)
@@ -83,7 +80,9 @@ class _Softmax:
 
     def entropy(self, decision):
         chances = decision[self.layout["probabilities"]]
-        return float(-chances @ np.log(np.maximum(chances, TINY)))
+        # p ln p goes to 0 with p
+        chances = chances[chances > 0]
+        return float(-chances @ np.log(chances))
 
     def decide(self, decoded, noise):
         chances = softmax.probabilities(decoded)
@@ -163,6 +162,10 @@ class GaussianPolicy(_Policy):
     variance_scaled : bool, optional
         Williams' step proportional to sigma^2 for the mean, so that it does not grow
         as the standard deviation shrinks.
+    stop_at_bounds : bool, optional
+        Whether the score of a log standard deviation beyond ``log_std_bounds`` is 0, as
+        in ngc-learn. It then never learns again. False: its score is the same as within
+        the bounds, and the reward can lead it back.
     noise : array_like, optional
         Standard normal noise of shape (decisions, n_actions) to use instead of the
         policy's own.
@@ -212,6 +215,7 @@ class GaussianPolicy(_Policy):
         action_high=None,
         clip_before_score=False,
         variance_scaled=True,
+        stop_at_bounds=False,
         noise=None,
         label=None,
         seed=None,
@@ -226,6 +230,7 @@ class GaussianPolicy(_Policy):
             action_high,
             clip_before_score,
             variance_scaled,
+            stop_at_bounds,
         )
         super().__init__(
             _Gaussian(spec), period, trigger, noise, label, seed, add_to_container

@@ -1,0 +1,237 @@
+"""Networks in single precision: against closed forms and plain numpy in double."""
+
+import gymnasium
+import nengo
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import special, stats
+from toy_environments import RandomWalk
+
+from nengo_epes import softmax, z
+from nengo_epes.environments import Environment
+from nengo_epes.networks import (
+    ActorCritic,
+    Baseline,
+    GaussianPolicy,
+    SoftmaxPolicy,
+    TDError,
+    place_cells,
+    random_features,
+)
+from nengo_epes.spaces import ObservationSpace
+
+DT = 0.001
+# single precision rounds by 6e-8, and the sums and quotients here by some times that
+TOLERANCES = {32: 1e-5, 64: 1e-12}
+both_precisions = pytest.mark.parametrize("bits", [32, 64])
+
+
+def in_precision(bits):
+    """Set Nengo's precision; the fixture of all tests puts it back."""
+    nengo.rc["precision"]["bits"] = str(bits)
+
+
+def source(values):
+    """Make a node that puts out one row of values in each step."""
+    return nengo.Node(lambda t: values[round(t / DT) - 1])
+
+
+def simulate(net, probes, steps):
+    """Run a network; return what was probed."""
+    with nengo.Simulator(net, dt=DT) as sim:
+        sim.run_steps(steps)
+        return [sim.data[probe] for probe in probes]
+
+
+def decisions_of(policy, rows):
+    """Return what a policy with a decision in each step says of its decisions."""
+    nengo.Connection(source(rows), policy.input, synapse=None)
+    probes = [nengo.Probe(policy.decision), nengo.Probe(policy.score)]
+    return probes, len(rows)
+
+
+@both_precisions
+def test_gaussian_policy(bits, rng):
+    """Scores, actions and densities of a Gaussian policy are those of scipy and of the
+    closed forms in double precision, beyond the bounds of the log std too."""
+    in_precision(bits)
+    rows, noise = 2 * rng.randn(100, 4), rng.randn(100, 2)
+    with nengo.Network() as net:
+        policy = GaussianPolicy(
+            2,
+            period=DT,
+            mean_activation="tanh",
+            log_std_bounds=(-2, 1),
+            action_low=-0.5,
+            noise=noise,
+        )
+        probes, steps = decisions_of(policy, rows)
+    decision, score = simulate(net, probes, steps)
+    mean, std = np.tanh(rows[:, :2]), np.exp(np.clip(rows[:, 2:], -2, 1))
+    drawn = mean + std * noise
+    expected = [
+        np.ones((100, 1)),
+        (1 - mean**2) * std * noise,
+        noise**2 - 1,
+        np.maximum(drawn, -0.5),
+        mean,
+        std,
+        stats.norm.logpdf(drawn, mean, std),
+    ]
+    tolerance = TOLERANCES[bits]
+    assert decision.dtype == f"float{bits}"
+    # absolute, too, because noise^2 - 1 and the log density cancel near 0
+    both = {"rtol": tolerance, "atol": tolerance}
+    assert_allclose(decision, np.hstack(expected), **both)
+    assert_allclose(score * DT, np.hstack(expected[1:3]), **both)
+
+
+@both_precisions
+def test_softmax_policy(bits, rng):
+    """Probabilities, actions and scores of a softmax policy are those of the closed
+    forms in double precision, where probabilities vanish too."""
+    in_precision(bits)
+    rows, noise = 3 * rng.randn(100, 3), rng.rand(100, 1)
+    rows[50:, 1] -= 200.0  # exp(-200) is 0 in single precision
+    with nengo.Network() as net:
+        policy = SoftmaxPolicy(3, period=DT, noise=noise)
+        probes, steps = decisions_of(policy, rows)
+    decision, score = simulate(net, probes, steps)
+    chances = special.softmax(rows, axis=1)
+    chosen = (noise >= np.cumsum(chances, axis=1)).sum(axis=1)
+    # no uniform number is so near a border that rounding could move it across
+    assert np.abs(noise - np.cumsum(chances, axis=1)[:, :2]).min() > 1e-5
+    one_hot = np.eye(3)[chosen]
+    expected = [np.ones((100, 1)), one_hot - chances, one_hot, chances]
+    tolerance = TOLERANCES[bits]
+    assert decision.dtype == f"float{bits}"
+    both = {"rtol": tolerance, "atol": tolerance}
+    assert_allclose(decision, np.hstack(expected), **both)
+    assert_allclose(score * DT, expected[1], **both)
+    # what a node is given, under the error state of Nengo's simulator
+    with np.errstate(invalid="raise", divide="ignore"):
+        entropies = [policy.entropy(row) for row in decision]
+    assert_allclose(entropies, stats.entropy(chances, axis=1), **both)
+
+
+def test_choice_where_probabilities_sum_to_less_than_1():
+    """What rounding leaves of [0, 1) goes to the last action with a probability."""
+    chances = np.array([0.25, 0.75, 0.0], dtype=np.float32)
+    chances[1] = np.nextafter(chances[1], np.float32(0))
+    assert np.cumsum(chances)[-1] < 1 - 1e-8
+    assert softmax.choose(chances, uniform=1 - 1e-9) == 1
+
+
+def test_unscale_in_single_precision():
+    """An observation without bounds that tanh has rounded to 1 comes back finite."""
+    space = ObservationSpace(gymnasium.spaces.Box(-np.inf, np.inf, (2,)))
+    seen = space.unscale(np.array([1.0, -0.5], dtype=np.float32))
+    # numpy's arctanh, of 1 less the 1e-12 that is kept from the edge
+    assert_allclose(seen, [np.arctanh(1 - 1e-12), np.arctanh(-0.5)], rtol=1e-6)
+
+
+@both_precisions
+def test_td_error(bits, rng):
+    """Once a decision it is the reward plus the discounted value less the value before,
+    over dt; in continuous time it is r - V / tau + dV / dt."""
+    in_precision(bits)
+    values, rewards = rng.randn(2, 60)
+    learns = np.arange(60) % 3 == 1
+    decides = np.arange(60) % 3 == 2
+    with nengo.Network() as net:
+        exact, continuous = TDError(), TDError(tau=0.5)
+        inputs = {
+            exact.value: values,
+            exact.reward: rewards,
+            exact.discount: np.full(60, 0.9),
+            exact.learn: learns.astype(float),
+            exact.decide: decides.astype(float),
+            continuous.value: values,
+            continuous.reward: rewards,
+        }
+        for node, given in inputs.items():
+            nengo.Connection(source(given), node, synapse=None)
+        probes = [nengo.Probe(exact.output), nengo.Probe(continuous.output)]
+    pulses, error = (data[:, 0] for data in simulate(net, probes, 60))
+    before = np.concatenate([np.zeros(4), np.repeat(values[2::3], 3)])[1:61]
+    expected = np.where(learns, (rewards + 0.9 * values - before) / DT, 0.0)
+    # values of order 1 over dt: the differences cancel
+    atol = TOLERANCES[bits] / DT
+    assert_allclose(pulses, expected, rtol=0, atol=atol)
+    slopes = np.diff(values, prepend=values[0]) / DT
+    assert_allclose(error, rewards - values / 0.5 + slopes, rtol=0, atol=atol)
+
+
+@both_precisions
+def test_baseline(bits, rng):
+    """What is subtracted is the mean of the rewards before, of which the first ten have
+    equal weights."""
+    in_precision(bits)
+    rewards = 5.0 + rng.randn(10)
+    with nengo.Network() as net:
+        baseline = Baseline(rate=0.1)
+        nengo.Connection(source(rewards), baseline.reward, synapse=None)
+        nengo.Connection(nengo.Node(1.0), baseline.event, synapse=None)
+        probe = nengo.Probe(baseline.output)
+    (got,) = simulate(net, [probe], 10)
+    expected = [rewards[k] - rewards[:k].mean() if k else 0.0 for k in range(10)]
+    # rewards of order 5 cancel
+    assert_allclose(got[:, 0], expected, rtol=0, atol=5 * TOLERANCES[bits])
+
+
+def agent_in(environment, options, bits, n_decisions=300, immediate=False):
+    """Let an agent learn; return weights of critic and actor, and all actions."""
+    in_precision(bits)
+    every = 1 if immediate else 2
+    env = Environment(environment, steps_per_action=every, seed=0, **options)
+    timing = {"period": DT} if immediate else {"trigger": True}
+    dimensions = env.observation.stop
+    with nengo.Network(seed=0) as net:
+        env_node = nengo.Node(env)
+        if dimensions == 19:
+            state = place_cells(np.eye(19), width=0.3)
+        else:
+            state = random_features(100, dimensions, seed=0)
+        if env.is_discrete:
+            policy = SoftmaxPolicy(env.n_actions, seed=0, **timing)
+        else:
+            policy = GaussianPolicy(
+                env.n_actions, action_low=-1, action_high=1, seed=0, **timing
+            )
+        agent = ActorCritic(state, policy, entropy_bonus=0.01, immediate=immediate)
+        nengo.Connection(env_node[env.observation], state, synapse=None)
+        for name in ("reward", "discount", "learn", "decide", "reset"):
+            signal = env_node[getattr(env, name)]
+            nengo.Connection(signal, getattr(agent, name), synapse=None)
+        nengo.Connection(agent.action, env_node, synapse=z**-1)
+        learned = (agent.critic.learned, agent.actor.learned)
+        probes = [nengo.Probe(conn, "weights") for conn in learned]
+        probes.append(nengo.Probe(agent.action))
+    return simulate(net, probes, n_decisions * every)
+
+
+@pytest.mark.parametrize("immediate", [False, True])
+@pytest.mark.parametrize(
+    "environment, options",
+    [
+        (RandomWalk, {}),
+        ("CartPole-v1", {"observation_range": [2.4, 3, 0.21, 3]}),
+        ("Pendulum-v1", {"reward_scale": 0.1}),
+    ],
+    ids=["walk", "cart-pole", "pendulum"],
+)
+def test_agent(environment, options, immediate):
+    """An agent learns for 300 decisions with finite weights, whose first 50 decisions
+    leave the same weights and actions as in double precision."""
+    single = agent_in(environment, options, 32, immediate=immediate)
+    double = agent_in(environment, options, 64, immediate=immediate)
+    early = 50 if immediate else 100
+    for one, other in zip(single, double, strict=True):
+        assert one.dtype == np.float32
+        assert np.isfinite(one).all()
+        # rounding by 6e-8 in each of 50 updates, relative to the largest entry, and
+        # some more because actions change what is seen
+        largest = np.abs(other[:early]).max()
+        assert largest > 0
+        assert_allclose(one[:early], other[:early], rtol=0, atol=1e-5 * largest)
