@@ -20,7 +20,7 @@ from nengo_epes.files import write_atomically
 from nengo_epes.networks import GaussianPolicy
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from harness import connect, drive  # noqa: E402
+from harness import connect, drive
 
 RESULT = Path(__file__).parent / "results" / "nengo_torch.json"
 N_STEPS = 300
@@ -42,9 +42,7 @@ RULES = {
     ),
     "decoders, decay and bounds": (
         "node",
-        EPES(
-            1e-3, size_eligibility=2, weight_decay=1.0, weight_bounds=(-2e-3, 2e-3)
-        ),
+        EPES(1e-3, size_eligibility=2, weight_decay=1.0, weight_bounds=(-2e-3, 2e-3)),
         INPUTS,
     ),
     "neurons, pseudo-derivative, bounded step": (
