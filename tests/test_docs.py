@@ -34,6 +34,7 @@ MODULES = (
     "nengo_epes.environments",
     "nengo_epes.rendering",
     "nengo_epes.checkpoints",
+    "nengo_epes.learned",
     "nengo_epes.watching",
     "nengo_epes.gui",
     "nengo_epes.sweep",
