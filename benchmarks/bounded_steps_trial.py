@@ -66,13 +66,13 @@ def run(seed=0, line="ObGD", n_steps=100_000, chunk=1000):
     n_steps : int, optional
         How long, in steps of 1 ms.
     chunk : int, optional
-        Steps from one look to the next.
+        Number of steps between two measurements.
 
     Returns
     -------
     dict
         ``finite``, whether all steps were simulated and all weights are finite;
-        ``n_steps``, those before the look at which it was not so;
+        ``n_steps``, the number of steps before the measurement that failed;
         ``largest_weight`` and ``error``, chunk by chunk: the largest size of a weight,
         and the root mean square of the error relative to that without learning.
 

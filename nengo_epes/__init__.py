@@ -1,7 +1,7 @@
-"""Three-factor learning for Nengo: errors and rewards that come late.
+"""Three-factor learning for Nengo: delayed errors and rewards.
 
-Learning rules, to be written as ``learning_rule_type``
-    EPES : TD error times eligibility trace
+Learning rules, for ``nengo.Connection(learning_rule_type=...)``
+    EPES : third factor times eligibility trace
     GaussianREINFORCE : reward times the score of a Gaussian policy
 Networks
     networks.GaussianPolicy, networks.SoftmaxPolicy : actions, and their scores
@@ -11,8 +11,11 @@ Networks
 Environments (imported by their own names)
     environments.Environment : Gymnasium's, as a process
     rendering.view : a Node that shows one in Nengo GUI
+Learned weights (imported by its own name)
+    learned.weights, learned.save, learned.load : read, save and load them
+    learned.freeze : a copy of a network with fixed weights, without learning rules
 Long runs and many (imported by their own names)
-    checkpoints.save, checkpoints.load : a simulation that goes on later
+    checkpoints.save, checkpoints.load : the whole state of a simulation, to resume it
     sweep.sweep : trials over parameters and seeds, on one machine or many
 Nengo GUI (imported by their own names)
     watching.watch : a Node that shows a trace, a TD error or weights

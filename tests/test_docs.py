@@ -34,6 +34,7 @@ MODULES = (
     "nengo_epes.rl.environment",
     "nengo_epes.gui.view",
     "nengo_epes.checkpoints",
+    "nengo_epes.learned",
     "nengo_epes.gui.monitor",
     "nengo_epes.gui",
     "nengo_epes.sweep",

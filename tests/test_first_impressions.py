@@ -27,7 +27,15 @@ HEAVY = {
     "scipy.stats",
     "selenium",
 }
-BY_NAME = ("checkpoints", "environments", "gui", "rendering", "sweep", "watching")
+BY_NAME = (
+    "checkpoints",
+    "environments",
+    "gui",
+    "learned",
+    "rendering",
+    "sweep",
+    "watching",
+)
 MODULES = [
     *BY_NAME,
     "learning_rules",

@@ -147,11 +147,6 @@ class Watching(nengo.Process):
         self.attr = attr
         self.reduce = reduce
 
-    @property
-    def watched(self):
-        """(tuple) What is read in every step, for builders of learning rules."""
-        return self.obj, self.attr
-
     def make_step(self, shape_in, shape_out, dt, rng, state):
         """Refuse to run where there are no signals to be read."""
         raise SimulationError(

@@ -141,7 +141,7 @@ class PostDerivativeParam(OptionalParam):
     """A pseudo-derivative of `nengo_epes.arithmetic.surrogates`, "auto", or None."""
 
     wanted = (
-        "a pseudo-derivative such as nengo_epes.arithmetic.surrogates.PiecewiseLinear(), "
+        "a pseudo-derivative such as nengo_epes.surrogates.PiecewiseLinear(), "
         '"auto", or None'
     )
 

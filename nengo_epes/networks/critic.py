@@ -49,8 +49,8 @@ class Critic(LearnedDecoders):
         :math:`\lambda`; 0 for no trace. Their product is from 0 to below 1.
     step : float or Intentional or ObGD, optional
         A number is the textbook's step size :math:`\alpha`, for activities in hertz (a
-        tenth of one over :math:`|a|^2` is a good start); else a bounded step, see
-        `nengo_epes.arithmetic.step_sizes`, which needs no tuning to the size of the activities.
+        tenth of one over :math:`|a|^2` is a good start); else a bounded step, which
+        does not depend on the size of the activities.
     trace_type : str, optional
         See `EPES`.
     pre_synapse : Synapse or float or None, optional

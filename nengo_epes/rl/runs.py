@@ -197,7 +197,6 @@ def go_on(folder, every=5000, report=None, stopped=None, **limits):
             episode_return, length = training.run_episode(simulator, world)
             returns.append(episode_return)
             steps.append(n_done(steps) + length)
-        # only now: to look at weights may round them differently
         weights = training.learned_weights(simulator, agent)
     write_weights(folder / WEIGHTS, weights, len(returns))
     if returns:
