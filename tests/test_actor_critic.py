@@ -48,8 +48,8 @@ def build(name, every, policy, state, limit, **options):
         agent = ActorCritic(
             population,
             policy(env.n_actions, trigger=True),
-            GAMMA,
-            LAMBDA,
+            discount=GAMMA,
+            lambda_=LAMBDA,
             **options,
         )
         nengo.Connection(world[env.observation], population, synapse=None)

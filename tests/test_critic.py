@@ -68,10 +68,10 @@ def build(every, kind="accumulating", limit=None, **options):
         nengo.Connection(world[env.observation], state, synapse=None)
         critic = Critic(
             state,
-            DISCOUNT,
-            options.pop("lambda_", LAMBDA),
-            options.pop("step", ALPHA),
-            kind,
+            discount=DISCOUNT,
+            lambda_=options.pop("lambda_", LAMBDA),
+            step=options.pop("step", ALPHA),
+            trace_type=kind,
         )
         td = TDError()
         wires = {
@@ -243,7 +243,9 @@ def test_values_of_spiking_neurons():
         world = nengo.Node(env)
         state = nengo.Ensemble(100, 1)
         nengo.Connection(world[env.observation], state, synapse=None)
-        critic = Critic(state, 0.8, 0.9, step=Intentional(0.05), pre_synapse=0.01)
+        critic = Critic(
+            state, discount=0.8, lambda_=0.9, step=Intentional(0.05), pre_synapse=0.01
+        )
         td = TDError()
         for name in ("reward", "discount", "learn", "decide"):
             where = getattr(env, name)

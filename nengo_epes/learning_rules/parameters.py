@@ -154,7 +154,7 @@ class PostDerivativeParam(OptionalParam):
 class StepParam(OptionalParam):
     """A bounded step, see `nengo_epes.arithmetic.step_sizes`, or None."""
 
-    wanted = "an instance such as nengo_epes.arithmetic.step_sizes.ObGD(), or None"
+    wanted = "an instance such as nengo_epes.step_sizes.ObGD(), or None"
 
     def convert(self, value):
         """Validate that it can be called and can make its state."""

@@ -6,7 +6,7 @@ import nengo
 from nengo.exceptions import ValidationError
 
 from nengo_epes.arithmetic.step_sizes import Intentional
-from nengo_epes.networks.learned_decoders import LearnedDecoders
+from nengo_epes.networks.learned_decoders import LearnedDecoders, LearnerSettings
 
 STEP = Intentional(0.02, normalize=True)
 
@@ -32,12 +32,11 @@ class Actor(LearnedDecoders):
         Neurons that represent the state, see `place_cells` and `random_features`.
     policy : SoftmaxPolicy or GaussianPolicy
         A policy with ``trigger=True``.
-    discount, lambda_ : float, optional
-        Their product is what the trace decays by from decision to decision.
     step : float or Intentional or ObGD, optional
-        See `Critic`; here the TD error should be divided by its usual size.
-    pre_synapse, dt
-        See `Critic`.
+        Step size, or bounded step; here it should divide the TD error by its usual
+        size.
+    **settings
+        Further fields of `LearnerSettings`, the same as for `Critic`.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
@@ -68,26 +67,15 @@ class Actor(LearnedDecoders):
         self,
         state,
         policy,
-        discount=0.99,
-        lambda_=0.9,
+        *,
         step=STEP,
-        pre_synapse=None,
-        dt=0.001,
         label="actor",
         seed=None,
         add_to_container=None,
+        **settings,
     ):
-        super().__init__(
-            state,
-            discount * lambda_,
-            step,
-            "accumulating",
-            pre_synapse,
-            dt,
-            label,
-            seed,
-            add_to_container,
-        )
+        settings = LearnerSettings(step, **settings)
+        super().__init__(state, settings, label, seed, add_to_container)
         if policy.trigger is None:
             raise ValidationError(
                 "a policy in an actor decides on a signal: give it trigger=True",

@@ -24,16 +24,15 @@ class ActorCritic(nengo.Network):
         Neurons that represent the state, see `place_cells` and `random_features`.
     policy : SoftmaxPolicy or GaussianPolicy
         See `Actor`.
-    discount, lambda_ : float, optional
-        Of both traces, see `Critic`.
     critic_step, actor_step : float or Intentional or ObGD, optional
         See `Critic` and `Actor`. The step sizes fit environments whose rewards, scaled,
         sum up to values of the order of 1 to 10.
     entropy_bonus : float, optional
         :math:`\beta`: every decision earns :math:`\beta H(\pi)` besides its reward,
         with the entropy H in nats, so that the policy goes on exploring.
-    pre_synapse, dt
-        See `Critic`.
+    **settings
+        Further fields of `LearnerSettings`, for both: ``discount``, ``lambda_``,
+        ``pre_synapse`` and ``dt``.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
@@ -90,26 +89,19 @@ class ActorCritic(nengo.Network):
         self,
         state,
         policy,
-        discount=0.99,
-        lambda_=0.9,
+        *,
         critic_step=critic.STEP,
         actor_step=actor.STEP,
         entropy_bonus=0.0,
-        pre_synapse=None,
-        dt=0.001,
         label="agent",
         seed=None,
         add_to_container=None,
+        **settings,
     ):
         super().__init__(label=label, seed=seed, add_to_container=add_to_container)
-        how = {"pre_synapse": pre_synapse, "dt": dt}
         with self:
-            self.critic = critic.Critic(
-                state, discount, lambda_, critic_step, **how, label="critic"
-            )
-            self.actor = actor.Actor(
-                state, policy, discount, lambda_, actor_step, **how, label="actor"
-            )
+            self.critic = critic.Critic(state, step=critic_step, **settings)
+            self.actor = actor.Actor(state, policy, step=actor_step, **settings)
             self.td = TDError(label="TD error")
             self.policy, self.action = policy, policy.action
             self._wire_td_error()

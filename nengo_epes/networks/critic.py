@@ -5,7 +5,7 @@ from __future__ import annotations
 import nengo
 
 from nengo_epes.arithmetic.step_sizes import Intentional
-from nengo_epes.networks.learned_decoders import LearnedDecoders
+from nengo_epes.networks.learned_decoders import LearnedDecoders, LearnerSettings
 
 STEP = Intentional(0.4)
 
@@ -43,20 +43,11 @@ class Critic(LearnedDecoders):
     ----------
     state : nengo.Ensemble
         Neurons that represent the state, see `place_cells` and `random_features`.
-    discount : float, optional
-        :math:`\gamma` of the trace; `TDError` gets its own from the environment.
-    lambda_ : float, optional
-        :math:`\lambda`; 0 for no trace. Their product is from 0 to below 1.
     step : float or Intentional or ObGD, optional
-        A number is the textbook's step size :math:`\alpha`, for activities in hertz (a
-        tenth of one over :math:`|a|^2` is a good start); else a bounded step, which
-        does not depend on the size of the activities.
-    trace_type : str, optional
-        See `EPES`.
-    pre_synapse : Synapse or float or None, optional
-        Filters the activities; None for neurons of rates, 0.02 or so for spiking ones.
-    dt : float, optional
-        The simulator's step, for which the trace is made; another one is refused.
+        Step size, or bounded step.
+    **settings
+        Further fields of `LearnerSettings`: ``discount``, ``lambda_``, ``trace_type``,
+        ``pre_synapse`` and ``dt``.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
@@ -88,27 +79,15 @@ class Critic(LearnedDecoders):
     def __init__(
         self,
         state,
-        discount=0.99,
-        lambda_=0.9,
+        *,
         step=STEP,
-        trace_type="accumulating",
-        pre_synapse=None,
-        dt=0.001,
         label="critic",
         seed=None,
         add_to_container=None,
+        **settings,
     ):
-        super().__init__(
-            state,
-            discount * lambda_,
-            step,
-            trace_type,
-            pre_synapse,
-            dt,
-            label,
-            seed,
-            add_to_container,
-        )
+        settings = LearnerSettings(step, **settings)
+        super().__init__(state, settings, label, seed, add_to_container)
         with self:
             one = nengo.Node(1.0, label="one")
             self.value = nengo.Node(size_in=1, label="value")
