@@ -1,26 +1,25 @@
 """What `pendulum.py`, `mountain_car.py` and `acrobot.py` share: seeds, table, figure.
 
 Every seed learns with and without traces, and is then measured without noise on 100
-fixed beginnings. What is done stands in ``study-NAME/``, where a run that was broken
-off goes on. ``python benchmarks/NAME.py "with traces"`` runs one of the cases only.
+fixed beginnings. Each finished seed has a file in ``study-NAME/``; run the same command
+again to resume.
 """
 
 import functools
 import json
-import sys
 from pathlib import Path
 
 import gymnasium
 import nengo
 import numpy as np
 import tasks
+from many import run_many
 from matplotlib.figure import Figure
 
 from nengo_epes.files import write_atomically
 from nengo_epes.plots import learning_curves
 from nengo_epes.plots.style import STYLES
 from nengo_epes.rl.presets import PRESETS
-from nengo_epes.sweep import read, sweep
 
 SEEDS = range(10)
 RESULTS = Path(__file__).parent / "results"
@@ -104,16 +103,12 @@ def main(environment, name, bounds, draw_more=None):
     draw_more : callable, optional
         Gets the (2, 2) array of axes, of which the first row is drawn.
     """
-    folder = Path(f"study-{name}")
-    preset, study = PRESETS[environment], tasks.CASES[environment]
-    chosen = {case: study[case] for case in sys.argv[1:] or study}
-    sweep(functools.partial(tasks.trial, environment), chosen, SEEDS, folder)
-    cases = {case: [] for case in study}
-    for record in read(folder):
-        if record["error"] is not None:
-            raise RuntimeError(f"seed {record['seed']}: {record['error']}")
-        cases[record["case"]].append({"seed": record["seed"], **record["result"]})
-    cases = {case: runs for case, runs in cases.items() if runs}
+    preset, trial = PRESETS[environment], functools.partial(tasks.trial, environment)
+    found = run_many(trial, tasks.CASES[environment], SEEDS, f"study-{name}")
+    cases = {
+        case: [{"seed": k, **run} for k, run in zip(SEEDS, runs, strict=True)]
+        for case, runs in found.items()
+    }
     save(preset, name, cases, bounds)
     rows = 1 if draw_more is None else 2
     figure = Figure(figsize=(11, 4 * rows), layout="constrained")

@@ -53,18 +53,17 @@ def _study(options):
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to resume", file=sys.stderr)
         raise SystemExit(130) from None
-    failed = table[table["error"].notna()]
-    print(f"{len(table)} runs of {options.environment}, {len(failed)} failed\n")
-    numbers = table[["episodes", "steps", "mean_return", "greedy_mean"]]
-    quartiles = numbers.quantile([0.25, 0.5, 0.75]).T
-    quartiles.columns = ["first quartile", "median", "third quartile"]
-    print(quartiles.to_string(float_format="{:.1f}".format))
+    failed, complete = table[table["error"].notna()], table[table["error"].isna()]
+    print(f"{len(table)} runs of {options.environment}, {len(failed)} failed")
     for row in failed.itertuples():
-        print(f"\n{row.folder}: {row.error}")
-    print(f"\ntable:  {folder / TABLE}")
-    if len(failed) < len(table):
-        complete = table[table["error"].isna()]
+        print(f"{row.folder}: {row.error}")
+    if len(complete):
+        numbers = complete[["episodes", "steps", "mean_return", "greedy_mean"]]
+        quartiles = numbers.quantile([0.25, 0.5, 0.75]).T
+        quartiles.columns = ["first quartile", "median", "third quartile"]
+        print(f"\n{quartiles.to_string(float_format='{:.1f}'.format)}\n")
         print(f"figure: {_draw(complete, folder / 'learning-curves.png')}")
+    print(f"table:  {folder / TABLE}")
     if len(failed):
         raise SystemExit(1)
 
@@ -79,8 +78,7 @@ def _draw(table, path):
 
     # without pyplot, which would need a screen for its windows
     figure = Figure(layout="constrained")
-    label = f"{table['environment'][0]}, {len(table)} seeds"
     records = [runs.read_record(folder) for folder in table["folder"]]
-    learning_curves({label: records}, ax=figure.subplots())
+    learning_curves({f"{len(table)} seeds": records}, ax=figure.subplots())
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
     return path

@@ -1,7 +1,7 @@
 """Many runs: a folder for each seed, trained by Dask, and one table of them all.
 
-A folder of a study holds ``table.csv`` and a run folder for each seed, ``seed-0`` and so
-on; see `nengo_epes.rl.runs`. A run that failed also has ``error.json``.
+The folder of a study contains ``table.csv`` and a run folder for each seed, ``seed-0``
+and so on; see `nengo_epes.rl.runs`. A run that failed also has ``error.json``.
 """
 
 from __future__ import annotations
@@ -17,30 +17,13 @@ import nengo
 import numpy as np
 
 from nengo_epes.files import make_folder, write_atomically
-from nengo_epes.rl import evaluation, run_files, runs
+from nengo_epes.rl import runs
 
 TABLE, ERROR = "table.csv", "error.json"
-COLUMNS = (
-    "environment",
-    "seed",
-    "neurons",
-    "episodes",
-    "steps",
-    "mean_return",
-    "greedy_mean",
-    "error",
-    "folder",
-)
 
 
 def study(
-    environment,
-    seeds,
-    folder,
-    scheduler=None,
-    neurons=None,
-    steps=None,
-    episodes=None,
+    environment, seeds, folder, scheduler=None, neurons=None, steps=None, episodes=None
 ):
     """Train and evaluate an agent for each seed, several at a time.
 
@@ -97,9 +80,11 @@ def study(
     """
     _check_installed()
     folder = make_folder(folder).absolute()
+    settings = {"environment": environment, "neurons": neurons}
+    settings |= {"steps": steps, "episodes": episodes}
     folders = {folder / f"seed-{seed}": seed for seed in map(operator.index, seeds)}
     for path, seed in folders.items():
-        _create(path, environment, seed, neurons, steps, episodes)
+        _create(path, seed=seed, **settings)
     missing = [path for path in folders if not _is_complete(path)]
     if missing:
         _run_all(missing, scheduler)
@@ -118,20 +103,13 @@ def _check_installed():
         ) from error
 
 
-def _create(folder, environment, seed, neurons, steps, episodes):
-    """Create a run, unless it is there, with the same settings."""
-    wanted = {
-        "environment": environment,
-        "seed": seed,
-        "neurons": neurons,
-        "steps": steps,
-        "episodes": episodes,
-    }
+def _create(folder, **settings):
+    """Create a run, unless the folder has one with the same settings."""
     if not (folder / runs.RECORD).exists():
-        runs.create_run(folder, **wanted)
+        runs.create_run(folder, **settings)
         return
     found = runs.read_settings(folder)
-    for name, value in wanted.items():
+    for name, value in settings.items():
         if value not in (None, found[name]):
             raise ValueError(
                 f"{folder} contains a run with {name} {found[name]} (got {value}); "
@@ -160,7 +138,7 @@ def _run_all(folders, scheduler):
     with Client(set_as_default=False, **options) as client:
         if not client.nthreads():
             print("waiting for a worker", file=sys.stderr, flush=True)
-        futures = {client.submit(run, path, pure=False): path for path in folders}
+        futures = {client.submit(_run, path, pure=False): path for path in folders}
         completed = as_completed(futures, loop=client.loop)
         try:
             for number, future in enumerate(completed, start=1):
@@ -173,30 +151,14 @@ def _run_all(folders, scheduler):
             client.cancel(list(futures))  # the runs end with their episodes
 
 
-def run(folder):
-    """Train and evaluate the agent of one run, and record what this raises.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the run.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as name:
-    ...     folder = Path(name) / "seed-0"
-    ...     runs.create_run(folder, "CartPole-v1", episodes=2)
-    ...     run(folder)
-    ...     sorted(path.name for path in folder.glob("*.json"))
-    ['evaluation.json', 'run.json']
-    """
+def _run(folder):
+    """Train and evaluate the agent of one run, and record what this raises."""
     # otherwise all processes wait for the lock of the cache
     nengo.rc.set("decoder_cache", "enabled", "False")
     (folder / ERROR).unlink(missing_ok=True)
     try:
         if runs.resume_run(folder, stopped=_is_cancelled):
-            evaluation.evaluate_run(folder)
+            runs.evaluate_run(folder)
     except BaseException as error:  # SystemExit would end the worker, too
         _write_error(folder, error)
 
@@ -214,22 +176,15 @@ def _is_cancelled():
 
 
 def _write_error(folder, error):
-    text = json.dumps(
-        {
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": "".join(traceback.format_exception(error)),
-        },
-        indent=1,
-    )
-    write_atomically(folder / ERROR, lambda path: path.write_text(text + "\n"))
+    lines = traceback.format_exception(error)
+    message = f"{type(error).__name__}: {error}"
+    runs.write_json(folder / ERROR, {"error": message, "traceback": "".join(lines)})
 
 
 def _is_complete(folder):
-    return (
-        runs.read_record(folder)["complete"]
-        and (folder / runs.EVALUATION).exists()
-        and not (folder / ERROR).exists()
-    )
+    complete = runs.read_record(folder)["complete"]
+    evaluated = (folder / runs.EVALUATION).exists()
+    return complete and evaluated and not (folder / ERROR).exists()
 
 
 def read_table(folder):
@@ -249,23 +204,24 @@ def read_table(folder):
 
     Examples
     --------
-    >>> read_table("no-such-folder").columns.tolist()[:3]
-    ['environment', 'seed', 'neurons']
+    See `study`.
     """
     import pandas as pd
 
     rows = [_row(path.parent) for path in Path(folder).glob(f"seed-*/{runs.RECORD}")]
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values("seed", ignore_index=True)
+    return pd.DataFrame(sorted(rows, key=operator.itemgetter("seed")))
 
 
 def _row(folder):
     record = runs.read_record(folder)
-    last = record["returns"][-run_files.WINDOW :]
+    settings, returns = record["settings"], record["returns"]
     return {
-        **{name: record["settings"][name] for name in COLUMNS[:3]},
-        "episodes": len(record["returns"]),
+        "environment": settings["environment"],
+        "seed": settings["seed"],
+        "neurons": settings["neurons"],
+        "episodes": len(returns),
         "steps": runs.total_steps(record["steps"]),
-        "mean_return": float(np.mean(last)) if last else None,
+        "mean_return": float(np.mean(returns[-runs.WINDOW :])) if returns else None,
         "greedy_mean": _read(folder / runs.EVALUATION, "mean"),
         "error": _read(folder / ERROR, "error"),
         "folder": str(folder),
