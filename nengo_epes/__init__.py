@@ -13,7 +13,7 @@ Environments (imported by their own names)
     rendering.view : a Node that shows one in Nengo GUI
 Long runs and many (imported by their own names)
     checkpoints.save, checkpoints.load : a simulation that goes on later
-    sweep.sweep : trials over parameters and seeds, on one machine or many
+    rl.study.study : runs with many seeds, on one machine or many
 Nengo GUI (imported by their own names)
     watching.watch : a Node that shows a trace, a TD error or weights
     gui : models that learn while one watches, opened by ``nengo-epes gui``

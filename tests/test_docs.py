@@ -36,7 +36,7 @@ MODULES = (
     "nengo_epes.checkpoints",
     "nengo_epes.gui.monitor",
     "nengo_epes.gui",
-    "nengo_epes.sweep",
+    "nengo_epes.rl.study",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
