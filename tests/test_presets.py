@@ -286,8 +286,8 @@ def test_solved_after():
 
 @pytest.mark.slow
 def test_cart_pole_is_learned():
-    """CartPole-v1 is solved, and stays so for 50 episodes; spiking neurons take one and a
-    half times the 92 episodes of ReLU at most."""
+    """CartPole-v1 is solved, and stays so for 50 episodes; spiking neurons take at most
+    one and a half times the 92 episodes of ReLU."""
     result = cartpole_trial(1000)
     assert result["episodes"] <= 300
     assert result["steps"] <= 69_000
