@@ -16,7 +16,7 @@ Learned weights (imported by its own name)
     learned.freeze : a copy of a network with fixed weights, without learning rules
 Long runs and many (imported by their own names)
     checkpoints.save, checkpoints.load : the whole state of a simulation, to resume it
-    sweep.sweep : trials over parameters and seeds, on one machine or many
+    rl.study.study : runs with many seeds, on one machine or many
 Nengo GUI (imported by their own names)
     watching.watch : a Node that shows a trace, a TD error or weights
     gui : models that learn while one watches, opened by ``nengo-epes gui``

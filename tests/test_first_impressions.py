@@ -27,15 +27,7 @@ HEAVY = {
     "scipy.stats",
     "selenium",
 }
-BY_NAME = (
-    "checkpoints",
-    "environments",
-    "gui",
-    "learned",
-    "rendering",
-    "sweep",
-    "watching",
-)
+BY_NAME = ("checkpoints", "demos", "gui", "learned", "rl")
 MODULES = [
     *BY_NAME,
     "learning_rules",
@@ -117,8 +109,8 @@ def test_has_an_example(thing):
         ("gymnasium", "trials.evaluation", "environments"),
         ("gymnasium", "trials.movie", "environments"),
         ("gymnasium", "trials.runs", "environments"),
-        ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
-        ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
+        ("distributed", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
+        ("pandas", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
     ],
 )
 def test_missing_library(missing, use, extra):

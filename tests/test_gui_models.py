@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from nengo_epes.__main__ import main
 from nengo_epes.gui import MODELS, model_files
-from nengo_epes.rl.training import learned_weights
+from nengo_epes.rl.evaluation import learned_weights
 
 nengo_gui = pytest.importorskip("nengo_gui", reason="needs the extra gui")
 

@@ -10,7 +10,7 @@ import pytest
 from nengo.exceptions import ValidationError
 from PIL import Image, ImageSequence
 
-from nengo_epes.rl import cartpole, evaluation
+from nengo_epes.rl import evaluation
 from nengo_epes.rl.movie import record
 
 NEURONS = 30
@@ -62,7 +62,7 @@ def test_movie_is_what_gymnasium_draws(tmp_path, suffix, tolerance):
     """A picture of each beginning and one of each step, at Gymnasium's size, as
     Gymnasium draws the same actions; and what is returned is what was earned."""
     path = tmp_path / f"pole{suffix}"
-    returns = record(cartpole, ALWAYS_RIGHT, path, n_episodes=2, n_neurons=NEURONS)
+    returns = record("CartPole-v1", ALWAYS_RIGHT, path, n_episodes=2, n_neurons=NEURONS)
     pictures, lengths = expected(2)
     assert returns.tolist() == lengths
     found = read_gif(path) if suffix == ".gif" else read_mp4(path)
@@ -77,7 +77,9 @@ def test_movie_is_whole_or_not_there(tmp_path):
     path = tmp_path / "pole.gif"
     path.write_text("before")
     with pytest.raises(KeyError, match="actor"):
-        record(cartpole, {"critic": ALWAYS_RIGHT["critic"]}, path, n_neurons=NEURONS)
+        record(
+            "CartPole-v1", {"critic": ALWAYS_RIGHT["critic"]}, path, n_neurons=NEURONS
+        )
     assert path.read_text() == "before"
     assert [x.name for x in tmp_path.iterdir()] == [path.name]
 
@@ -85,9 +87,9 @@ def test_movie_is_whole_or_not_there(tmp_path):
 def test_other_kinds_are_refused(tmp_path):
     """Before an episode is run, and with the kinds that there are."""
     with pytest.raises(ValidationError, match=r"\.gif or \.mp4 \(got .*pole\.avi"):
-        record(cartpole, ALWAYS_RIGHT, tmp_path / "pole.avi", n_neurons=NEURONS)
+        record("CartPole-v1", ALWAYS_RIGHT, tmp_path / "pole.avi", n_neurons=NEURONS)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        record(cartpole, ALWAYS_RIGHT, tmp_path / "none" / "pole.gif")
+        record("CartPole-v1", ALWAYS_RIGHT, tmp_path / "none" / "pole.gif")
 
 
 def test_missing_library(tmp_path):
@@ -95,7 +97,6 @@ def test_missing_library(tmp_path):
     script = f"""
 import sys
 import numpy as np
-from nengo_epes.rl import cartpole
 from nengo_epes.rl import movie
 weights = {{"critic": np.zeros((1, 5)), "actor": np.zeros((2, 5))}}
 for name, path in (
@@ -106,7 +107,8 @@ for name, path in (
 ):
     there, sys.modules[name] = sys.modules.get(name), None
     try:
-        movie.record(cartpole, weights, {str(tmp_path)!r} + "/" + path, n_neurons=5)
+        path = {str(tmp_path)!r} + "/" + path
+        movie.record("CartPole-v1", weights, path, n_neurons=5)
     except ImportError as error:
         assert "pip install 'nengo-epes[movies]'" in str(error), error
     else:

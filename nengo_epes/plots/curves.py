@@ -21,8 +21,7 @@ def learning_curves(curves, window=50, over="steps", ax=None):
     ----------
     curves : dict of str to sequence of dict
         By label, the runs of all seeds: each has ``returns`` and ``steps``, the steps
-        of the environment until the end of every episode, those before included, as
-        from `nengo_epes.rl.training.train`.
+        of the environment until the end of every episode, those before included.
     window : int, optional
         Over how many episodes the mean is taken.
     over : {"steps", "episodes"}, optional

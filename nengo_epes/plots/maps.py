@@ -21,7 +21,7 @@ def value_map(simulator, critic, weights, x, y, labels, observe=None, ax=None):
         are taken.
     weights : (1, neurons) array
         What it has learned, as ``learned_weights(simulator, agent)["critic"]`` of
-        `nengo_epes.rl.training`.
+        `nengo_epes.rl.evaluation`.
     x, y : (columns,), (rows,) array_like
         Coordinates of the states, ascending.
     labels : (str, str)
