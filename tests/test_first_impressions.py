@@ -105,12 +105,12 @@ def test_has_an_example(thing):
 @pytest.mark.parametrize(
     ("missing", "use", "extra"),
     [
-        ("gymnasium", "environments.Environment('CartPole-v1')", "environments"),
-        ("gymnasium", "trials.evaluation", "environments"),
-        ("gymnasium", "trials.movie", "environments"),
-        ("gymnasium", "trials.runs", "environments"),
-        ("distributed", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
-        ("pandas", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
+        ("gymnasium", "rl.environment.Environment('CartPole-v1')", "environments"),
+        ("gymnasium", "rl.evaluation", "environments"),
+        ("gymnasium", "rl.movie", "environments"),
+        ("gymnasium", "rl.runs", "environments"),
+        ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
+        ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
     ],
 )
 def test_missing_library(missing, use, extra):
