@@ -1,4 +1,4 @@
-"""CartPole-v1 over seeds, `nengo_epes.rl.cartpole`: python benchmarks/cartpole.py.
+"""CartPole-v1 over seeds: python benchmarks/cartpole.py.
 
 An agent has learned when the mean return of 50 episodes in a row is at least 475. It
 goes on for 50 more, whose mean tells whether it stays so. If it has not after so many
@@ -18,15 +18,15 @@ import gymnasium
 import nengo
 import numpy as np
 from matplotlib.figure import Figure
+from tasks import cartpole_trial
 
 from nengo_epes.files import write_atomically
-from nengo_epes.rl import cartpole
 
 # steps, neurons' intercepts, bonus and filters were chosen on seeds 1000 to 1009
 SEEDS = range(20)
 CASES = {
     "relu": {"limit": 150_000, "options": {}},
-    "lif": {"limit": 150_000, "options": {"n_after": 0, **cartpole.NEURONS["lif"]}},
+    "lif": {"limit": 150_000, "options": {"n_after": 0, "neurons": "lif"}},
     # rates of their own, from cartpole_tuning.py
     "relu, step sizes": {
         "limit": 70_000,
@@ -64,7 +64,7 @@ TABLE = RESULTS / "cartpole.json"
 def run(case, seed):
     """Return the row of one seed."""
     start = time.perf_counter()
-    result = cartpole.trial(seed, CASES[case]["limit"], **CASES[case]["options"])
+    result = cartpole_trial(seed, CASES[case]["limit"], **CASES[case]["options"])
     result["seconds"] = round(time.perf_counter() - start, 1)
     if result["episodes"] is None:
         # in runs that fail there are thousands of short ones

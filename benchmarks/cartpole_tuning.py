@@ -2,7 +2,7 @@
 
 ``python benchmarks/cartpole_tuning.py``: a grid of both learning rates, as large for
 every method, on seeds of which no result is reported. The best pair is that with which
-most seeds learn (see `nengo_epes.rl.cartpole.trial`), and then, of equal ones, that
+most seeds learn (see `tasks.cartpole_trial`), and then, of equal ones, that
 which takes fewer episodes or, where none learns, ends with the larger mean return (0 if
 its values grow without end). What is done stands in ``study-cartpole-tuning/``, where a
 study that was broken off goes on.
@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from tasks import cartpole_trial
 
 from nengo_epes.files import write_atomically
-from nengo_epes.rl import cartpole
 from nengo_epes.sweep import sweep
 
 INTENTIONAL = ((0.1, 0.4, 1.0), (0.0002, 0.001, 0.005, 0.02))
@@ -81,7 +81,7 @@ def rank(row):
 def main():
     """Run what is not done yet, and write the table."""
     cases = {", ".join(map(str, key)): options for key, options in settings().items()}
-    found = sweep(cartpole.trial, cases, SEEDS, FOLDER)
+    found = sweep(cartpole_trial, cases, SEEDS, FOLDER)
     errors = found["error"].dropna()
     if not errors.str.startswith("SimulationError: ").all():
         raise RuntimeError(f"trials have failed: {set(errors)}")

@@ -14,9 +14,10 @@ import hidden_layer_trial as trial
 import nengo
 import numpy as np
 from hidden_network import LINES
+from tasks import cartpole_trial
+from tasks import trial as task_trial
 
 from nengo_epes.files import write_atomically
-from nengo_epes.rl import cartpole, pendulum
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -33,7 +34,7 @@ def cartpole_row(seed):
         for run in committed("cartpole")["runs"]
         if run["case"] == "relu" and run["seed"] == seed
     )
-    now = cartpole.trial(seed)
+    now = cartpole_trial(seed)
     names = ("episodes", "steps", "mean after")
     return {name: [before[name], now[name]] for name in names}
 
@@ -41,7 +42,7 @@ def cartpole_row(seed):
 def pendulum_row(seed):
     """Compare the greedy return of Pendulum-v1."""
     before = committed("pendulum")["runs"]["with traces"][seed]
-    now = pendulum.trial(seed)
+    now = task_trial("Pendulum-v1", seed)
     return {name: [before[name], now[name]] for name in ("greedy mean", "episodes")}
 
 

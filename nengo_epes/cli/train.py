@@ -13,7 +13,7 @@ def add(commands):
         "train",
         help="let an agent learn a Gymnasium task",
         description="Let an agent learn a Gymnasium task with the settings of "
-        "nengo_epes.trials, and write what it learns, a learning curve, and "
+        "nengo_epes.rl.presets, and write what it learns, a learning curve, and "
         "checkpoints, from which --resume goes on. Ctrl-C ends it with the current "
         "episode.",
     )
@@ -54,21 +54,21 @@ def _train(options):
     if options.seed is not None and not 0 <= options.seed < 2**31 - 1:
         raise ValueError(f"--seed must be from 0 to 2**31 - 2 (got {options.seed})")
 
-    from nengo_epes.rl import presets, run_files, runs
+    from nengo_epes.rl import presets, runs
 
-    preset = presets.preset(options.environment)
-    neurons = presets.neurons_of(preset, options.neurons)[0]
+    preset = presets.preset(options.environment, options.neurons)
+    neurons = options.neurons or next(iter(preset.neurons))
     limits = {"steps": options.steps, "episodes": options.episodes}
     seed = options.seed or 0
     folder = Path(options.output or f"{options.environment}-{neurons}-{seed}")
     if options.resume:
-        _check_settings(options, runs.settings_of(folder), folder)
+        _check_settings(options, runs.read_settings(folder), folder)
     else:
-        runs.begin(folder, options.environment, seed, neurons, **limits)
+        runs.create_run(folder, options.environment, seed, neurons, **limits)
 
     def report(returns, steps):
         if returns:
-            last = returns[-run_files.WINDOW :]
+            last = returns[-runs.WINDOW :]
             print(
                 f"{steps[-1]:>9,} steps {len(returns):>6,} episodes   mean return "
                 f"{sum(last) / len(last):>9.1f} of the last {len(last)}",
@@ -76,7 +76,7 @@ def _train(options):
             )
 
     with _Ending() as ending:
-        complete = runs.go_on(
+        complete = runs.resume_run(
             folder, options.checkpoint, report, lambda: ending.number, **limits
         )
     print(f"{'complete' if complete else 'not complete'}; all is in {folder}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from nengo_epes.gui.monitor import watch
 from nengo_epes.gui.view import view
-from nengo_epes.rl import cartpole
+from nengo_epes.rl.presets import build
 
 n_neurons = 500
 lambda_ = 0.9
@@ -33,11 +33,12 @@ def give_push(t, x):
     Pushed.push = x.item()
 
 
-model, world, agent = cartpole.build(
+model, world, agent = build(
+    "CartPole-v1",
     seed=0,
     n_neurons=n_neurons,
     lambda_=lambda_,
-    environment=lambda: Pushed(gymnasium.make("CartPole-v1")),
+    env=lambda: Pushed(gymnasium.make("CartPole-v1")),
 )
 env = world.output
 with model:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nengo_epes.gui.monitor import watch
 from nengo_epes.gui.view import view
-from nengo_epes.rl import pendulum
+from nengo_epes.rl.presets import build
 
 lambda_ = 0.95
 
@@ -32,8 +32,11 @@ def give_push(t, x):
     Pushed.push = x.item()
 
 
-model, world, agent = pendulum.build(
-    seed=0, lambda_=lambda_, environment=lambda: Pushed(gymnasium.make("Pendulum-v1"))
+model, world, agent = build(
+    "Pendulum-v1",
+    seed=0,
+    lambda_=lambda_,
+    env=lambda: Pushed(gymnasium.make("Pendulum-v1")),
 )
 env = world.output
 with model:

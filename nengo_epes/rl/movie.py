@@ -115,7 +115,7 @@ def _open(path, frames_per_second):
     return imageio.get_writer(path, fps=frames_per_second, macro_block_size=2)
 
 
-def record(preset, weights, path, seed=0, n_episodes=1, **options):
+def record(environment, weights, path, seed=0, n_episodes=1, **changes):
     """Film a trained agent, greedy, in the first episodes of `evaluate`.
 
     Each episode has a picture of its beginning, and one of each of its steps. The file
@@ -123,18 +123,18 @@ def record(preset, weights, path, seed=0, n_episodes=1, **options):
 
     Parameters
     ----------
-    preset : module
-        With ``ENVIRONMENT`` and ``build``, see `nengo_epes.rl.presets.preset`.
+    environment : str
+        Id of the environment, see `nengo_epes.rl.presets.preset`.
     weights : dict of str to array
-        From `nengo_epes.rl.training.learned_weights`.
+        From `nengo_epes.rl.evaluation.learned_weights`.
     path : path
         The file, .gif or .mp4.
     seed : int
         With which the agent was built and trained.
     n_episodes : int
         How many.
-    **options
-        With which it was built.
+    **changes
+        Those with which it was built, see `nengo_epes.rl.presets.build`.
 
     Returns
     -------
@@ -154,28 +154,28 @@ def record(preset, weights, path, seed=0, n_episodes=1, **options):
     Examples
     --------
     >>> import tempfile, os
-    >>> from nengo_epes.rl import cartpole
-    >>> from nengo_epes.rl import training
-    >>> weights = training.train(cartpole.build, n_steps=50, n_neurons=50)["weights"]
+    >>> weights = {"critic": np.zeros((1, 50)), "actor": np.zeros((2, 50))}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "pole.mp4")
-    ...     returns = record(cartpole, weights, path, n_neurons=50)
+    ...     returns = record("CartPole-v1", weights, path, n_neurons=50)
     ...     os.path.getsize(path) > 0, returns.shape
     (True, (1,))
     """
     path = _check(path)
     returns = np.zeros(n_episodes)
-    with gymnasium.make(preset.ENVIRONMENT) as world:
+    with gymnasium.make(environment) as world:
         frames_per_second = world.metadata["render_fps"]
 
     def write(temporary):
         with _open(temporary, frames_per_second) as movie:
 
             def make():
-                world = make_fixed(preset.ENVIRONMENT, render_mode="rgb_array")
+                world = make_fixed(environment, render_mode="rgb_array")
                 return Filmed(world, movie.append_data)
 
-            returns[:] = evaluate(preset, weights, seed, n_episodes, make, **options)
+            returns[:] = evaluate(
+                environment, weights, seed, n_episodes, env=make, **changes
+            )
 
     write_atomically(path, write)
     return returns
