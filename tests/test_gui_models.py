@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from nengo_epes.__main__ import main
 from nengo_epes.gui import MODELS, model_files
-from nengo_epes.rl.training import learned_weights
+from nengo_epes.rl.evaluation import learned_weights
 
 nengo_gui = pytest.importorskip("nengo_gui", reason="needs the extra gui")
 
@@ -78,7 +78,7 @@ def test_push(name, push):
         names = load(name)
         names["push"].output = np.array([value])
         with names["model"]:
-            seen = nengo.Probe(names["world"][place])
+            seen = nengo.Probe(names["env_node"][place])
         with nengo.Simulator(names["model"]) as sim:
             sim.run_steps(3)  # an episode begins; the first step follows
         velocities.append(scale * sim.data[seen][-1, 0])
@@ -99,14 +99,14 @@ def test_stop_learning(name):
 
 
 def test_delayed_error_sliders():
-    """The errors come as late as one slider says, times what the other says, and are
-    0 before; after a reset they are 0 again."""
-    late = load("delayed_error")["late"]
+    """One slider sets the delay of the errors and the other a factor; errors are 0
+    before the delay, after a reset too."""
+    delay_errors = load("delayed_error")["delay_errors"]
     dt = 0.001
     for delay, factor in ((0.0, 1.0), (0.25, 2.0), (1.0, 0.0)):
         for step in range(1, 1500):
             t = step * dt
-            got = late(t, np.array([t, -t, delay, factor]))
+            got = delay_errors(t, np.array([t, -t, delay, factor]))
             then = t - delay
             expected = factor * then * (then > dt / 2)
             assert_allclose(got, [expected, -expected], atol=1e-12)

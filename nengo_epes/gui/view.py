@@ -49,7 +49,7 @@ class View:
     def _nengo_html_(self):
         start = time.monotonic()
         if start >= self._next:
-            # half the size and 16 colours: 1 kB, which the GUI sends 1000 times a second
+            # 1 kB at half the size and 16 colours; the GUI sends it in every step
             picture = Image.fromarray(self.env.render()).reduce(2).quantize(16)
             png = io.BytesIO()
             picture.save(png, "png")
