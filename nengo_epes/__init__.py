@@ -10,12 +10,12 @@ Networks
     networks.place_cells, networks.random_features : neurons that represent states
 Environments (imported by their own names)
     environments.Environment : Gymnasium's, as a process
-    rendering.view : a Node that shows one in Nengo GUI
+    gui.view.view : a Node that shows one in Nengo GUI
 Long runs and many (imported by their own names)
     checkpoints.save, checkpoints.load : a simulation that goes on later
     sweep.sweep : trials over parameters and seeds, on one machine or many
 Nengo GUI (imported by their own names)
-    watching.watch : a Node that shows a trace, a TD error or weights
+    gui.monitor.monitor : a Node that shows a trace, a TD error or weights
     gui : models that learn while one watches, opened by ``nengo-epes gui``
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace

@@ -152,7 +152,7 @@ def test_copies_a_model_once(served, tmp_path, capsys):
 
 def test_refuses(served, tmp_path, capsys, monkeypatch):
     """Unknown models and ports are refused, and a layout without its model is kept;
-    without Nengo GUI or Gymnasium the message tells how to get it."""
+    without Nengo GUI, Gymnasium or pygame the message names the extra."""
     assert main(["gui", "pong"]) == 1
     assert "no model 'pong'" in capsys.readouterr().err
     assert main(["gui", "bandit", "--port", "70000"]) == 1
@@ -161,14 +161,13 @@ def test_refuses(served, tmp_path, capsys, monkeypatch):
     layout.write_text("mine")
     assert main(["gui", "bandit", "--no-browser"]) == 1
     assert "without its model" in capsys.readouterr().err
-    with monkeypatch.context() as without:
-        without.setitem(sys.modules, "gymnasium", None)
-        assert main(["gui", "cartpole", "--no-browser"]) == 1
-    assert "pip install 'nengo-epes[environments]'" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [layout.name]
-    monkeypatch.setitem(sys.modules, "nengo_gui", None)
-    assert main(["gui", "bandit", "--no-browser"]) == 1
-    assert "pip install 'nengo-epes[gui]'" in capsys.readouterr().err
+    for module in ("gymnasium", "nengo_gui", "pygame"):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, module, None)
+            assert main(["gui", "cartpole"]) == 1
+        error = capsys.readouterr().err
+        assert f"{module} is not installed: pip install 'nengo-epes[gui]'" in error
     assert served == []
 
 

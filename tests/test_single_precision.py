@@ -124,14 +124,6 @@ def test_choice_where_probabilities_sum_to_less_than_1():
     assert softmax.choose(chances, uniform=1 - 1e-9) == 1
 
 
-def test_unscale_in_single_precision():
-    """An observation without bounds that tanh has rounded to 1 comes back finite."""
-    space = ObservationSpace(gymnasium.spaces.Box(-np.inf, np.inf, (2,)))
-    seen = space.unscale(np.array([1.0, -0.5], dtype=np.float32))
-    # numpy's arctanh, of 1 less the 1e-12 that is kept from the edge
-    assert_allclose(seen, [np.arctanh(1 - 1e-12), np.arctanh(-0.5)], rtol=1e-6)
-
-
 @both_precisions
 def test_td_error(bits, rng):
     """Once a decision it is the reward plus the discounted value less the value before,

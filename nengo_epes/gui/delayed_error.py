@@ -55,4 +55,4 @@ with nengo.Network(seed=0) as model:
     epes = learner(EPES(rate, trace_synapse=trace_synapse, size_eligibility=0), 2)
     # EPES takes target minus output
     nengo.Connection(errors[1], epes.learning_rule, transform=-1, synapse=None)
-    trace = monitor(epes, "eligibility_trace", label="trace norm")
+    trace = monitor(epes, "eligibility_trace", label="norm of the trace")
