@@ -10,12 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import hidden_layer
-import hidden_layer_trial as trial
 import nengo
 import numpy as np
 from hidden_network import LINES
-from tasks import cartpole_trial
-from tasks import trial as task_trial
+from tasks import cartpole_trial, trial
 
 from nengo_epes.files import write_atomically
 
@@ -42,7 +40,7 @@ def cartpole_row(seed):
 def pendulum_row(seed):
     """Compare the greedy return of Pendulum-v1."""
     before = committed("pendulum")["runs"]["with traces"][seed]
-    now = task_trial("Pendulum-v1", seed)
+    now = trial("Pendulum-v1", seed)
     return {name: [before[name], now[name]] for name in ("greedy mean", "episodes")}
 
 
@@ -52,7 +50,7 @@ def hidden_layer_row(task, line, seed):
     settings = (
         hidden_layer.LATE_SETTINGS if LINES[line].delay else hidden_layer.SETTINGS
     )
-    now = trial.run(task, line, seed, **settings[task])["rmse"]
+    now = hidden_layer.run(task, line, seed, **settings[task])["rmse"]
     return [before, round(float(now), 4)]
 
 
