@@ -69,8 +69,10 @@ def test_nengo_gui_gets_what_gymnasium_draws(pole):
 
 
 def test_draws_at_most_20_pictures_a_second(pole):
-    """No picture is drawn without Nengo GUI, and two pictures are 50 ms apart."""
+    """No picture is drawn before the first step or without Nengo GUI, and two pictures
+    are 50 ms apart."""
     net = network(pole)
+    assert net.view.output._nengo_html_ == ""
     with nengo.Simulator(net) as sim:
         sim.run_steps(50)
     assert pole.n_pictures == 0

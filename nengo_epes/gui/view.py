@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import time
 
 import nengo
@@ -34,16 +35,21 @@ class View:
     >>> import gymnasium
     >>> env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
     >>> _ = env.reset(seed=0)
-    >>> View(env)._nengo_html_[:42]
-    '<img width="100%" src="data:image/png;base'
+    >>> show = View(env)
+    >>> show(0.001, [0])
+    >>> "data:image/png;base64," in show._nengo_html_
+    True
     """
 
     def __init__(self, env):
         self.env = env
-        self._html, self._next = "", 0.0
+        # the GUI reads before the first reset, too, when nothing can be drawn
+        self._html, self._next = "", math.inf
 
     def __call__(self, t, x):
-        """Do nothing; the input makes the Node run after the environment's."""
+        """Allow pictures: the input makes the Node run after the environment's."""
+        if self._next == math.inf:
+            self._next = 0.0
 
     @property
     def _nengo_html_(self):
@@ -54,7 +60,8 @@ class View:
             png = io.BytesIO()
             picture.save(png, "png")
             data = base64.b64encode(png.getvalue()).decode()
-            self._html = f'<img width="100%" src="data:image/png;base64,{data}">'
+            style = "width: 100%; height: 100%; object-fit: contain"
+            self._html = f'<img style="{style}" src="data:image/png;base64,{data}">'
             now = time.monotonic()
             self._next = now + max(PERIOD, 9 * (now - start))
         return self._html
