@@ -43,12 +43,14 @@ class View:
 
     def __init__(self, env):
         self.env = env
-        # the GUI reads before the first reset, too, when nothing can be drawn
         self._html, self._next = "", math.inf
 
     def __call__(self, t, x):
-        """Allow pictures: the input makes the Node run after the environment's."""
-        if self._next == math.inf:
+        """Allow pictures from the first step, before which there is no state to draw.
+
+        The input makes the Node run after the environment's. Nengo calls it at t=0.
+        """
+        if t > 0 and self._next == math.inf:
             self._next = 0.0
 
     @property
