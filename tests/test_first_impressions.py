@@ -27,7 +27,7 @@ HEAVY = {
     "scipy.stats",
     "selenium",
 }
-BY_NAME = ("checkpoints", "environments", "gui", "rendering", "sweep", "watching")
+BY_NAME = ("checkpoints", "gui")
 MODULES = [
     *BY_NAME,
     "learning_rules",
@@ -107,7 +107,7 @@ def test_has_an_example(thing):
     [
         ("gymnasium", "environments.Environment('CartPole-v1')", "environments"),
         ("gymnasium", "trials.evaluation", "environments"),
-        ("gymnasium", "trials.movie", "environments"),
+        ("gymnasium", "rl.movie", "environments"),
         ("gymnasium", "trials.runs", "environments"),
         ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
         ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),

@@ -7,7 +7,6 @@ import operator
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -133,7 +132,7 @@ def server(request, tmp_path):
         assert process.poll() is None, log.read_text()
         yield request.param, found.group(), log.read_text
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.kill()  # on a signal it waits for an open page
         process.wait()
 
 

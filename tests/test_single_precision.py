@@ -1,6 +1,5 @@
 """Networks in single precision: against closed forms and plain numpy in double."""
 
-import gymnasium
 import nengo
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from nengo_epes.networks import (
     random_features,
 )
 from nengo_epes.rl.environment import Environment
-from nengo_epes.rl.spaces import ObservationSpace
 
 DT = 0.001
 # single precision rounds by 6e-8, and the sums and quotients here by some times that
