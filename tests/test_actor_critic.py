@@ -22,9 +22,7 @@ from nengo_epes.networks import (
     place_cells,
     random_features,
 )
-from nengo_epes.rl import cartpole
 from nengo_epes.rl.environment import Environment
-from nengo_epes.rl.training import solved_after, train
 
 N_NEURONS, SEED, GAMMA, LAMBDA = 40, 3, 0.95, 0.8
 RANGES = np.array([2.4, 3.0, 0.21, 3.0])
@@ -291,30 +289,3 @@ def test_what_cannot_be_is_refused(make, message):
         state = nengo.Ensemble(20, 1, neuron_type=nengo.RectifiedLinear())
         with pytest.raises(ValidationError, match=message):
             make(state)
-
-
-def test_cart_pole_is_being_learned():
-    """Within 4000 steps the pole stands five times as long as by chance (some 20
-    steps); without a trace it stands even shorter than that."""
-    returns = train(cartpole.build, 1000, 4000, n_neurons=300)["returns"]
-    assert returns[-5:].mean() > 100
-    returns = train(cartpole.build, 1000, 1500, n_neurons=300, lambda_=0.0)["returns"]
-    assert returns[-20:].mean() < 20
-
-
-@pytest.mark.slow
-def test_cart_pole_is_learned():
-    """CartPole-v1 is solved, in the episodes and steps that are required."""
-    result = cartpole.trial(1000)
-    assert result["episodes"] <= 300
-    assert result["steps"] <= 69_000
-    assert result["mean after"] >= 475
-
-
-def test_solved_after():
-    """The first time that the mean of a whole window is enough."""
-    assert solved_after([], 475, 50) is None
-    assert solved_after([500] * 49, 475, 50) is None
-    assert solved_after([500] * 50, 475, 50) == 50
-    assert solved_after([0, *[500] * 50], 475, 50) == 50
-    assert solved_after([0] * 3 + [475] * 50, 475, 50) == 53

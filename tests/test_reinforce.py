@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import bandit_trial as bandit
+import bandit
 import nengo
 import numpy as np
 import pytest

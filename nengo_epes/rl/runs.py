@@ -309,9 +309,9 @@ def evaluate_run(folder, n_episodes=100):
     >>> result["mean"] == sum(result["returns"]) / 2
     True
     """
-    path = check_writable(Path(folder) / EVALUATION)
     settings = read_settings(folder)
     weights, episodes = read_weights(folder)
+    path = check_writable(Path(folder) / EVALUATION)
     returns = evaluate(
         settings["environment"],
         weights,
