@@ -132,8 +132,8 @@ def server(request, tmp_path):
         assert process.poll() is None, log.read_text()
         yield request.param, found.group(), log.read_text
     finally:
-        process.kill()  # on a signal it waits for an open page
-        process.wait()
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("server", MODELS, indirect=True)

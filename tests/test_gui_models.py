@@ -1,6 +1,7 @@
 """The models for Nengo GUI, and the command that opens them, without a browser."""
 
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -117,6 +118,21 @@ def test_lists_the_models(capsys):
     assert main(["gui"]) == 0
     told = capsys.readouterr().out
     assert all(f"{name} " in told for name in MODELS)
+
+
+def test_sigterm_ends_a_process_that_draws():
+    """After a command has drawn an environment, SIGTERM still ends the process."""
+    code = """
+import gymnasium, os, signal
+from nengo_epes.__main__ import main
+main(["gui"])
+env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+env.reset()
+env.render()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    ended = subprocess.run([sys.executable, "-W", "ignore", "-c", code])
+    assert ended.returncode == -signal.SIGTERM
 
 
 @pytest.fixture

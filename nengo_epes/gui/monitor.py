@@ -7,7 +7,6 @@ import numpy as np
 from nengo.builder import Builder, Operator
 from nengo.connection import LearningRule
 from nengo.exceptions import BuildError, ValidationError
-from nengo.params import Parameter
 
 __all__ = ["monitor"]
 
@@ -114,15 +113,9 @@ class Monitor(nengo.Process):
         See `monitor`.
     """
 
-    obj = Parameter("obj", readonly=True)
-    attr = Parameter("attr", readonly=True)
-    reduce = Parameter("reduce", readonly=True)
-
     def __init__(self, obj, attr, reduce, size_out):
         super().__init__(default_size_in=0, default_size_out=size_out)
-        self.obj = obj
-        self.attr = attr
-        self.reduce = reduce
+        self.obj, self.attr, self.reduce = obj, attr, reduce
 
 
 def _found_after_the_build(name):
@@ -170,9 +163,7 @@ class ReadSignal(Operator):
 
     def __init__(self, model, monitor, output):
         super().__init__(tag=f"{monitor.attr} of {monitor.obj}")
-        self.model = model
-        self.monitor = monitor
-        self.output = output
+        self.model, self.monitor, self.output = model, monitor, output
 
     def find(self):
         """Find the signal, and whether it is updated."""
