@@ -105,10 +105,10 @@ def test_has_an_example(thing):
 @pytest.mark.parametrize(
     ("missing", "use", "extra"),
     [
-        ("gymnasium", "environments.Environment('CartPole-v1')", "environments"),
-        ("gymnasium", "trials.evaluation", "environments"),
+        ("gymnasium", "rl.environment.Environment('CartPole-v1')", "environments"),
+        ("gymnasium", "rl.evaluation", "environments"),
         ("gymnasium", "rl.movie", "environments"),
-        ("gymnasium", "trials.runs", "environments"),
+        ("gymnasium", "rl.runs", "environments"),
         ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
         ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
     ],

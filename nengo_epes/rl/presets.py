@@ -64,6 +64,11 @@ class Preset:
         Whether the Gaussian policy clips its action to [-1, 1] itself.
     neurons : dict
         Kinds of neurons: a dict of changed settings for each name, the default first.
+
+    Examples
+    --------
+    >>> PRESETS["Pendulum-v1"].circles, list(PRESETS["CartPole-v1"].neurons)
+    ((21,), ['relu', 'lif'])
     """
 
     labels: tuple[str, str]
