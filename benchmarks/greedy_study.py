@@ -17,8 +17,7 @@ from many import run_many
 from matplotlib.figure import Figure
 
 from nengo_epes.files import write_atomically
-from nengo_epes.plots import learning_curves
-from nengo_epes.plots.style import STYLES
+from nengo_epes.plots import STYLES, learning_curves
 from nengo_epes.rl.presets import PRESETS
 
 SEEDS = range(10)

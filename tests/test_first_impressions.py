@@ -109,8 +109,8 @@ def test_has_an_example(thing):
         ("gymnasium", "rl.evaluation", "environments"),
         ("gymnasium", "rl.movie", "environments"),
         ("gymnasium", "rl.runs", "environments"),
-        ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
-        ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
+        ("distributed", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
+        ("pandas", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
     ],
 )
 def test_missing_library(missing, use, extra):
