@@ -36,10 +36,6 @@ FORMAT, VERSION = "nengo_epes-learned", 1
 _Learned = namedtuple("_Learned", ["index", "attribute", "conn", "signal"])
 
 
-def __dir__():
-    return __all__
-
-
 def weights(sim, conn):
     """Return a copy of the current weights of a connection.
 

@@ -15,10 +15,6 @@ from nengo.exceptions import ValidationError
 __all__ = ["STYLES", "learning_curves", "policy_map", "raster", "value_map"]
 
 
-def __dir__():
-    return __all__
-
-
 # Okabe and Ito's colours, told apart by the dashes too
 STYLES = (
     {"color": "#0072B2", "ls": "-"},

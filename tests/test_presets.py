@@ -173,7 +173,7 @@ def test_presets(environment):
     command line."""
     for neurons in PRESETS[environment].neurons:
         assert neurons == shlex.quote(neurons)
-        network, env_node, agent = build(environment, neurons=neurons)
+        network, env_node, _ = build(environment, neurons=neurons)
         assert env_node in network.all_nodes
         assert env_node.output.environment == environment
         expected = PRESETS[environment].neurons[neurons].get("steps_per_action", 2)

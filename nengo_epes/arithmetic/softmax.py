@@ -15,10 +15,6 @@ __all__ = [
 ]
 
 
-def __dir__() -> list[str]:
-    return __all__
-
-
 FloatArray = NDArray[np.floating]
 
 

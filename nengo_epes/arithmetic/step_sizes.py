@@ -12,7 +12,7 @@ the error. A step is called in every simulator step, after the trace was advance
 * ``rate``: :math:`\kappa / n`, learning rate over presynaptic neurons, without dt;
 * ``td_error``: :math:`\delta` in units of the reward: the rule's input times dt. The
   pulse delta / dt of an environment step is delta here; 0 says that there is no pulse;
-* ``trace``: e, (rows, n_pre), of gain 1 (see `nengo_epes.arithmetic.updates.accumulate`);
+* ``trace``: e, (rows, n_pre), of gain 1 (see `nengo_epes.updates.accumulate`);
 * ``eligibility`` c, (rows,), ``activities`` a in hertz, (n_pre,): just added to it;
 * ``decay``: :math:`\rho = e^{-dt / \tau_e}`, by which it has just been multiplied (0:
   it has no memory; 1: it was held, and nothing was added).
@@ -34,10 +34,6 @@ __all__ = [
     "Intentional",
     "ObGD",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
 
 
 FloatArray = NDArray[np.floating]

@@ -8,9 +8,9 @@ Without it a step takes somewhat longer.
 
 What is in it: all signals, and with them weights, traces, the state of filters and
 neurons, counters and time; the generators of random numbers, and the arrays that
-processes keep for themselves; the Gymnasium environments of
-`nengo_epes.rl.environment.Environment`. What is not in it: what probes have recorded, and
-what functions of Nodes remember, but for generators that belong to them. A process that
+processes keep for themselves; the environments of
+`nengo_epes.rl.environment.Environment`. What is not in it: what probes have recorded,
+and what functions of Nodes remember, but for generators that belong to them. A process that
 keeps something that cannot be had is refused, and so is an environment that cannot be
 pickled.
 
@@ -22,7 +22,3 @@ from nengo_epes.checkpoints.files import CheckpointError
 from nengo_epes.checkpoints.simulators import load, save
 
 __all__ = ["CheckpointError", "load", "save"]
-
-
-def __dir__():
-    return __all__

@@ -10,10 +10,6 @@ from importlib.resources import files
 __all__ = ["MODELS", "model_files"]
 
 
-def __dir__():
-    return __all__
-
-
 MODELS = {
     "delayed_error": "learn from a delayed error, with PES and with EPES",
     "bandit": "a Gaussian policy follows the best action, drawn live",

@@ -11,10 +11,6 @@ from nengo.exceptions import BuildError, ValidationError
 __all__ = ["monitor"]
 
 
-def __dir__():
-    return __all__
-
-
 def number_or_norm(array):
     """Return the entry of an array that has one, else the norm.
 

@@ -32,7 +32,3 @@ __all__ = [
     "make_check",
     "post_encoders",
 ]
-
-
-def __dir__():
-    return __all__

@@ -87,10 +87,10 @@ class EPES(LearningRuleType):
         "encoders" (post neurons only), "rows", "broadcast" that fits the size.
     post_derivative : VoltageSurrogate or RateDerivative or "auto" or None, optional
         Pseudo-derivative :math:`\psi` of the post neurons; see
-        `nengo_epes.arithmetic.surrogates`. "auto" chooses one for the neuron type. Only for
+        `nengo_epes.surrogates`. "auto" chooses one for the neuron type. Only for
         connections to neurons.
     trace_type : {"accumulating", "replacing", "dutch"}, optional
-        How a trace adds contributions; see `nengo_epes.arithmetic.updates`. "replacing" and
+        How a trace adds contributions; see `nengo_epes.updates`. "replacing" and
         "dutch" need a Lowpass as ``trace_synapse`` and one third factor. "replacing"
         is for contributions that are not negative. "dutch", for the linear critic of
         true online TD(lambda), takes one visit a transition: hold the trace in all
@@ -98,7 +98,7 @@ class EPES(LearningRuleType):
         stable if learning rate / n times the squared activities of a visit is at
         most 1.
     step : ObGD or Intentional or None, optional
-        Bounded step size; see `nengo_epes.arithmetic.step_sizes`. None: learning rate times third
+        Bounded step size; see `nengo_epes.step_sizes`. None: learning rate times third
         factor. With Intentional the learning rate has no effect.
     weight_bounds : tuple of float or None, optional
         (low, high): bounds of all weights.
@@ -512,7 +512,7 @@ def build_epes(model, epes, rule):
     if epes.learning_rate * model.dt > largest_input(rc.float_dtype):
         raise BuildError(
             f"{conn}: learning_rate={epes.learning_rate:g} is too large for "
-            f"{rc.float_dtype}; try nengo_epes.arithmetic.stability.suggest_learning_rate"
+            f"{rc.float_dtype}; try nengo_epes.stability.suggest_learning_rate"
         )
 
     inputs = {"third factor, the slice td_error": epes.td_error}

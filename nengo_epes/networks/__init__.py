@@ -28,7 +28,3 @@ __all__ = [
     "place_cells",
     "random_features",
 ]
-
-
-def __dir__():
-    return __all__

@@ -16,10 +16,6 @@ from nengo_epes.rl.spaces import ActionSpace, ObservationSpace, open_environment
 __all__ = ["SIGNALS", "Environment"]
 
 
-def __dir__():
-    return __all__
-
-
 # what is told of an environment besides the observation, one number each
 SIGNALS = (
     "reward",

@@ -13,7 +13,3 @@ from nengo_epes.synapses.delays import Delay, TappedDelay, z
 from nengo_epes.synapses.lti import LTI
 
 __all__ = ["LTI", "Delay", "TappedDelay", "from_lti", "z"]
-
-
-def __dir__():
-    return __all__

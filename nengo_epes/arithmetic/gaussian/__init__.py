@@ -58,7 +58,3 @@ __all__ = [
     "score",
     "weight_change",
 ]
-
-
-def __dir__() -> list[str]:
-    return __all__
