@@ -10,8 +10,7 @@ from nengo.learning_rules import LearningRuleType
 from nengo.params import Default, NumberParam
 from nengo.synapses import Lowpass, SynapseParam
 
-from nengo_epes import learning_rules
-from nengo_epes.arithmetic import updates
+from nengo_epes import learning_rules, updates
 
 
 class ExploratoryHebb(LearningRuleType):

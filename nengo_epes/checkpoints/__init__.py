@@ -10,9 +10,9 @@ What is in it: all signals, and with them weights, traces, the state of filters 
 neurons, counters and time; the generators of random numbers, and the arrays that
 processes keep for themselves; the environments of
 `nengo_epes.rl.environment.Environment`. What is not in it: what probes have recorded,
-and what functions of Nodes remember, but for generators that belong to them. A process that
-keeps something that cannot be had is refused, and so is an environment that cannot be
-pickled.
+and what functions of Nodes remember, but for generators that belong to them. A process
+that keeps something that cannot be had is refused, and so is an environment that cannot
+be pickled.
 
 Do not load the checkpoint of a stranger. The file is read without running anything in
 it, but for environments, which are pickled, and a pickle can run any code.
