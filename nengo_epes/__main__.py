@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from nengo_epes.cli import demo, evaluate, gui, study, train
 from nengo_epes.version import __version__
@@ -11,7 +12,7 @@ from nengo_epes.version import __version__
 COMMANDS = (demo, train, evaluate, study, gui)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="nengo-epes", description="Three-factor learning for Nengo."

@@ -24,5 +24,5 @@ from nengo_epes.checkpoints.simulators import load, save
 __all__ = ["CheckpointError", "load", "save"]
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__
