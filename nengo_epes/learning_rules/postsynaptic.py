@@ -102,7 +102,7 @@ class PostDerivativeSim(Operator):
         surrogate = self.surrogate
 
         def step_of_voltage():
-            psi[...] = surrogates.from_lif_state(surrogate, *sources, dt)
+            psi[...] = surrogates.from_lif_state(surrogate, *sources, dt=dt)
 
         def step_of_current():
             psi[...] = surrogate(sources[0])
