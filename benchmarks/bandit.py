@@ -1,17 +1,97 @@
-"""The bandits of `bandit_trial` over seeds: python benchmarks/bandit.py."""
+"""Bandits with continuous actions, over seeds: python benchmarks/bandit.py.
+
+The decoders of spiking neurons learn. In every decision the agent sees a context x,
+draws an action a, and gets the reward r = -(a - target(x))^2. Without contexts the best
+action is always ``target``; with contexts it is ``target * x``, and x is drawn anew
+from [-1, 1] for every decision.
+"""
 
 import json
 from pathlib import Path
 
-import bandit_trial as bandit
 import matplotlib as mpl
 import nengo
 import numpy as np
 
 from nengo_epes.files import write_atomically
+from nengo_epes.learning_rules import GaussianREINFORCE
+from nengo_epes.networks import Baseline, GaussianPolicy
 
 SEEDS = range(10)  # learning rate, period and bounds were chosen on 1000 to 1009
 RESULTS = Path(__file__).parent / "results"
+
+
+def build(
+    seed=0,
+    contextual=False,
+    target=0.6,
+    learning_rate=1e-5,
+    period=0.03,
+    n_neurons=200,
+):
+    """Build the agent and its bandit; ``target`` is the best action, or its ratio to x.
+
+    Returns the network and a dict of probes that sample once a decision.
+    """
+    contexts = nengo.processes.PresentInput(
+        np.random.RandomState(seed).uniform(-1, 1, (10_000, 1)), period
+    )
+    rule = GaussianREINFORCE(learning_rate, pre_synapse=0.005)
+    with nengo.Network(seed=seed) as network:
+        context = nengo.Node(contexts if contextual else 0.5, label="context")
+        state = nengo.Ensemble(n_neurons, 1, label="state")
+        policy = GaussianPolicy(
+            period=period, log_std_bounds=(-2.7, 2), seed=seed, label="policy"
+        )
+        reward = nengo.Node(
+            lambda t, x: -((x[0] - target * (x[1] if contextual else 1.0)) ** 2),
+            size_in=2,
+            label="reward",
+        )
+        baseline = Baseline(label="baseline")
+        nengo.Connection(context, state, synapse=None)
+        learned = nengo.Connection(
+            state,
+            policy.input,
+            function=lambda x: [0.0, np.log(0.5)],
+            synapse=rule.pre_synapse,
+            learning_rule_type=rule,
+            label="policy's decoders",
+        )
+        port = learned.learning_rule
+        nengo.Connection(policy.action, reward[0], synapse=None)
+        nengo.Connection(context, reward[1], synapse=None)
+        nengo.Connection(reward, baseline.reward, synapse=None)
+        nengo.Connection(policy.decision[0], baseline.event, synapse=None)
+        nengo.Connection(baseline.output, port[rule.reward], synapse=None)
+        nengo.Connection(nengo.Node(1.0), port[rule.gate], synapse=None)
+        nengo.Connection(policy.decision, port[rule.decision], synapse=None)
+        probes = {
+            name: nengo.Probe(port, name, sample_every=period)
+            for name in ("mean", "standard_deviation", "action")
+        }
+        probes["reward"] = nengo.Probe(reward, sample_every=period)
+        probes["context"] = nengo.Probe(context, sample_every=period)
+    return network, probes
+
+
+def run(seed=0, n_decisions=3000, period=0.03, **options):
+    """Let the agent decide and learn; return the samples of every probe of `build`."""
+    network, probes = build(seed, period=period, **options)
+    with nengo.Simulator(network, progress_bar=False) as simulator:
+        simulator.run_steps(n_decisions * round(period / simulator.dt))
+        return {name: simulator.data[probe][:, 0] for name, probe in probes.items()}
+
+
+def summary(result):
+    """Reduce a run to the numbers that are reported."""
+    return {
+        "mean, last 100": float(result["mean"][-100:].mean()),
+        "largest standard deviation, last 100": float(
+            result["standard_deviation"][-100:].max()
+        ),
+        "reward, last 300": float(result["reward"][-300:].mean()),
+    }
 
 
 def plot(results):
@@ -45,12 +125,12 @@ def main():
     rows = []
     for contextual, collected in results.items():
         for seed in SEEDS:
-            collected.append(bandit.run(seed=seed, contextual=contextual))
+            collected.append(run(seed=seed, contextual=contextual))
             rows.append(
                 {
                     "contextual": contextual,
                     "seed": seed,
-                    **bandit.summary(collected[-1]),
+                    **summary(collected[-1]),
                 }
             )
             print(rows[-1], flush=True)

@@ -10,12 +10,14 @@ yet good: counted, too, is where the error ends above ten times that without lea
 import json
 from pathlib import Path
 
-import bounded_steps_trial as bounded_steps
 import matplotlib as mpl
 import nengo
 import numpy as np
 import random_networks
+from nengo.exceptions import SimulationError
 
+from nengo_epes import EPES
+from nengo_epes.arithmetic import step_sizes
 from nengo_epes.files import write_atomically
 
 SEEDS = range(20)  # the kinds of networks were chosen on 1000 to 1011
@@ -28,6 +30,68 @@ STYLES = {  # Okabe and Ito's colours
     "Intentional": ("#009E73", "-."),
     "Intentional, eta x 10": ("#E69F00", (0, (5, 1, 1, 1, 1, 1))),
 }
+
+
+# the learning rate, relative to the largest stable one, and how steps are bounded
+LINES = {
+    "plain, a tenth of the rate": (0.1, None),
+    "plain": (10.0, None),
+    "ObGD": (10.0, step_sizes.ObGD()),
+    "Intentional": (10.0, step_sizes.Intentional()),
+    "Intentional, eta x 10": (10.0, step_sizes.Intentional(eta=5.0)),
+}
+
+
+def rule_of(seed, line):
+    """Return the rule of a line for the random network of a seed."""
+    drawn = random_networks.draw(seed)
+    factor, step = LINES[line]
+    return EPES(
+        factor * random_networks.largest_stable_rate(seed),
+        trace_synapse=drawn["tau_e"],
+        size_eligibility=drawn["dimensions"],
+        step=step,
+        controls=drawn["controls"],
+    )
+
+
+def run(seed=0, line="ObGD", n_steps=100_000, chunk=1000):
+    """Let a random network learn, and check after every chunk that it is finite.
+
+    Returns a dict: ``finite``, whether all steps were simulated and all weights are
+    finite; ``n_steps``, those before the first chunk that is not; ``largest_weight``
+    and ``error``, chunk by chunk: the largest size of a weight, and the root mean
+    square of the error relative to that without learning.
+    """
+    rule = rule_of(seed, line)
+    network, learned, probe = random_networks.build(seed, rule)
+    largest, squares, finite = [], [], True
+    # what overflows is what is looked for
+    with (
+        np.errstate(over="ignore"),
+        nengo.Simulator(
+            network, dt=random_networks.DT, progress_bar=False
+        ) as simulator,
+    ):
+        weights = simulator.signals[simulator.model.sig[learned]["weights"]]
+        while finite and simulator.n_steps < n_steps:
+            before = simulator.n_steps
+            try:
+                simulator.run_steps(min(chunk, n_steps - before))
+                finite = bool(np.isfinite(weights).all())
+            except (SimulationError, FloatingPointError):
+                finite = False
+            if finite:
+                largest.append(np.abs(weights).max())
+                squares.append((simulator.data[probe][before:] ** 2).mean(axis=0))
+        n_simulated = simulator.n_steps if finite else before
+    error, target = np.reshape(squares, (-1, 2)).T
+    return {
+        "finite": finite,
+        "n_steps": n_simulated,
+        "largest_weight": np.array(largest),
+        "error": np.sqrt(error / target.mean()) if squares else error,
+    }
 
 
 def last_error(result):
@@ -94,10 +158,10 @@ def plot(results):
 
 def main():
     """Run the seeds, count what stayed finite, and write table and figure."""
-    results, rows = {line: [] for line in bounded_steps.LINES}, []
+    results, rows = {line: [] for line in LINES}, []
     for seed in SEEDS:
         for line, collected in results.items():
-            collected.append(bounded_steps.run(seed, line, N_STEPS, CHUNK))
+            collected.append(run(seed, line, N_STEPS, CHUNK))
             rows.append(row(seed, line, collected[-1]))
             print(rows[-1], flush=True)
     table = {
@@ -105,7 +169,7 @@ def main():
         "versions": {"nengo": nengo.__version__, "numpy": np.__version__},
         "steps": N_STEPS,
         "learning rate, relative to the largest stable one": {
-            line: factor for line, (factor, _) in bounded_steps.LINES.items()
+            line: factor for line, (factor, _) in LINES.items()
         },
         "lines": {line: summary(runs) for line, runs in results.items()},
         "networks": {str(seed): random_networks.draw(seed) for seed in SEEDS},

@@ -1,32 +1,29 @@
-"""CartPole-v1 over seeds, `nengo_epes.rl.cartpole`: python benchmarks/cartpole.py.
+"""CartPole-v1 over seeds: python benchmarks/cartpole.py.
 
 An agent has learned when the mean return of 50 episodes in a row is at least 475. It
 goes on for 50 more, whose mean tells whether it stays so. If it has not after so many
-steps of the environment as its case has for limit, it has failed. Every seed's row is
-written when it is done, and a run that is broken off goes on where it was:
-``python benchmarks/cartpole.py relu`` runs one of the cases only. ``--jobs 2`` runs two
-seeds at a time.
+steps of the environment as its case has for limit, it has failed. Each finished seed
+has a file in ``study-cartpole/``; run the same command again to resume.
 """
 
-import argparse
 import json
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import gymnasium
 import nengo
 import numpy as np
+from many import run_many
 from matplotlib.figure import Figure
+from tasks import cartpole_trial
 
 from nengo_epes.files import write_atomically
-from nengo_epes.rl import cartpole
 
 # steps, neurons' intercepts, bonus and filters were chosen on seeds 1000 to 1009
 SEEDS = range(20)
 CASES = {
     "relu": {"limit": 150_000, "options": {}},
-    "lif": {"limit": 150_000, "options": {"n_after": 0, **cartpole.NEURONS["lif"]}},
+    "lif": {"limit": 150_000, "options": {"n_after": 0, "neurons": "lif"}},
     # rates of their own, from cartpole_tuning.py
     "relu, step sizes": {
         "limit": 70_000,
@@ -61,10 +58,10 @@ RESULTS = Path(__file__).parent / "results"
 TABLE = RESULTS / "cartpole.json"
 
 
-def run(case, seed):
+def run(seed, case):
     """Return the row of one seed."""
     start = time.perf_counter()
-    result = cartpole.trial(seed, CASES[case]["limit"], **CASES[case]["options"])
+    result = cartpole_trial(seed, CASES[case]["limit"], **CASES[case]["options"])
     result["seconds"] = round(time.perf_counter() - start, 1)
     if result["episodes"] is None:
         # in runs that fail there are thousands of short ones
@@ -92,16 +89,9 @@ def summary(rows):
     }
 
 
-def load():
-    """Return the rows that are done already."""
-    return json.loads(TABLE.read_text())["runs"] if TABLE.exists() else []
-
-
 def save(rows):
-    """Write the table, sorted, whatever the order in which it came."""
-    names = list(CASES)
-    rows = sorted(rows, key=lambda row: (names.index(row["case"]), row["seed"]))
-    cases = {name: [row for row in rows if row["case"] == name] for name in names}
+    """Write the table, and print the numbers of the cases."""
+    cases = {name: [row for row in rows if row["case"] == name] for name in CASES}
     table = {
         "command": "python benchmarks/cartpole.py",
         "versions": {
@@ -111,12 +101,12 @@ def save(rows):
         },
         "criterion": "mean return of 50 episodes at least 475",
         "limits, steps": {name: case["limit"] for name, case in CASES.items()},
-        "cases": {name: summary(found) for name, found in cases.items() if found},
+        "cases": {name: summary(found) for name, found in cases.items()},
         "runs": rows,
     }
     text = json.dumps(table, indent=1) + "\n"
     write_atomically(TABLE, lambda path: path.write_text(text))
-    return table
+    print(json.dumps(table["cases"], indent=1))
 
 
 def plot(rows):
@@ -173,20 +163,12 @@ def plot(rows):
     return figure
 
 
-def main(names, n_jobs):
-    """Run what is not done yet, and write table and figure."""
-    rows = load()
-    done = {(row["case"], row["seed"]) for row in rows}
-    todo = [(name, seed) for name in names for seed in SEEDS]
-    with ProcessPoolExecutor(n_jobs) as pool:
-        jobs = [pool.submit(run, *job) for job in todo if job not in done]
-        for job in as_completed(jobs):
-            rows.append(job.result())
-            row = {key: x for key, x in rows[-1].items() if key != "returns"}
-            print(row, flush=True)
-            save(rows)
-    table = save(rows)
-    print(json.dumps(table["cases"], indent=1))
+def main():
+    """Run the cases and seeds that have no file yet, and write table and figure."""
+    cases = {name: {"case": name} for name in CASES}
+    found = run_many(run, cases, SEEDS, "study-cartpole")
+    rows = [row for case in CASES for row in found[case]]
+    save(rows)
     figure = plot(rows)
     write_atomically(
         RESULTS / "cartpole.png", lambda path: figure.savefig(path, dpi=120)
@@ -194,8 +176,4 @@ def main(names, n_jobs):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(CASES))
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    arguments = parser.parse_args()
-    main(arguments.cases or list(CASES), arguments.jobs)
+    main()

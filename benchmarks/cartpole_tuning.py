@@ -2,10 +2,10 @@
 
 ``python benchmarks/cartpole_tuning.py``: a grid of both learning rates, as large for
 every method, on seeds of which no result is reported. The best pair is that with which
-most seeds learn (see `nengo_epes.rl.cartpole.trial`), and then, of equal ones, that
+most seeds learn (see `tasks.cartpole_trial`), and then, of equal ones, that
 which takes fewer episodes or, where none learns, ends with the larger mean return (0 if
-its values grow without end). What is done stands in ``study-cartpole-tuning/``, where a
-study that was broken off goes on.
+its values grow without end). Each finished seed has a file in
+``study-cartpole-tuning/``; run the same command again to resume.
 """
 
 import itertools
@@ -13,10 +13,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+from many import run_many
+from nengo.exceptions import SimulationError
+from tasks import cartpole_trial
 
 from nengo_epes.files import write_atomically
-from nengo_epes.rl import cartpole
-from nengo_epes.sweep import sweep
 
 INTENTIONAL = ((0.1, 0.4, 1.0), (0.0002, 0.001, 0.005, 0.02))
 # by method: options, rates of the critic, rates of the actor. With Intentional they are
@@ -39,7 +40,7 @@ METHODS = {
 }
 SEEDS = (1000, 1001)
 N_STEPS = 40_000
-FOLDER = Path("study-cartpole-tuning")
+FOLDER = "study-cartpole-tuning"
 TABLE = Path(__file__).parent / "results" / "cartpole_tuning.json"
 
 
@@ -50,25 +51,33 @@ def settings():
             **options,
             "eta_critic": critic,
             "eta_actor": actor,
-            "n_steps": N_STEPS,
-            "n_after": 0,
         }
         for method, (options, *rates) in METHODS.items()
         for critic, actor in itertools.product(*rates)
     }
 
 
-def summary(setting, rows):
-    """Reduce the rows of a setting to what is compared."""
-    needed = rows["episodes"].astype(float).fillna(np.inf)
-    median = float(needed.median())
+def run(seed, **options):
+    """Return the numbers of one seed."""
+    try:
+        result = cartpole_trial(seed, N_STEPS, n_after=0, **options)
+    except SimulationError:  # the weights have diverged
+        return {"diverged": True, "episodes": None, "mean of last 50": 0.0}
+    numbers = {key: result[key] for key in ("episodes", "mean of last 50")}
+    return {"diverged": False, **numbers}
+
+
+def summary(setting, runs):
+    """Reduce the runs of a setting to what is compared."""
+    needed = [np.inf if run["episodes"] is None else run["episodes"] for run in runs]
+    median = float(np.median(needed))
     return {
         **dict(zip(("method", "eta critic", "eta actor"), setting, strict=True)),
         "learned": int(np.isfinite(needed).sum()),
-        "of": len(rows),
-        "diverged": int(rows["error"].notna().sum()),
+        "of": len(runs),
+        "diverged": sum(run["diverged"] for run in runs),
         "median episodes": median if np.isfinite(median) else None,
-        "mean of last 50": float(rows["mean of last 50"].fillna(0.0).mean()),
+        "mean of last 50": float(np.mean([run["mean of last 50"] for run in runs])),
     }
 
 
@@ -81,13 +90,9 @@ def rank(row):
 def main():
     """Run what is not done yet, and write the table."""
     cases = {", ".join(map(str, key)): options for key, options in settings().items()}
-    found = sweep(cartpole.trial, cases, SEEDS, FOLDER)
-    errors = found["error"].dropna()
-    if not errors.str.startswith("SimulationError: ").all():
-        raise RuntimeError(f"trials have failed: {set(errors)}")
+    found = run_many(run, cases, SEEDS, FOLDER)
     rows = [
-        summary(key, found[found["case"] == case])
-        for key, case in zip(settings(), cases, strict=True)
+        summary(key, found[case]) for key, case in zip(settings(), cases, strict=True)
     ]
     table = {
         "command": "python benchmarks/cartpole_tuning.py",

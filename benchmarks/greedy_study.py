@@ -1,23 +1,24 @@
 """What `pendulum.py`, `mountain_car.py` and `acrobot.py` share: seeds, table, figure.
 
 Every seed learns with and without traces, and is then measured without noise on 100
-fixed beginnings. What is done stands in ``study-NAME/``, where a run that was broken
-off goes on. ``python benchmarks/NAME.py "with traces"`` runs one of the cases only.
+fixed beginnings. Each finished seed has a file in ``study-NAME/``; run the same command
+again to resume.
 """
 
+import functools
 import json
-import sys
 from pathlib import Path
 
 import gymnasium
 import nengo
 import numpy as np
+import tasks
+from many import run_many
 from matplotlib.figure import Figure
 
 from nengo_epes.files import write_atomically
-from nengo_epes.plots import learning_curves
-from nengo_epes.plots.style import STYLES
-from nengo_epes.sweep import read, sweep
+from nengo_epes.plots import STYLES, learning_curves
+from nengo_epes.rl.presets import PRESETS
 
 SEEDS = range(10)
 RESULTS = Path(__file__).parent / "results"
@@ -52,9 +53,9 @@ def save(preset, name, cases, bounds):
             "numpy": np.__version__,
             "gymnasium": gymnasium.__version__,
         },
-        "learned": f"mean return of {preset.WINDOW} episodes of training at least "
-        f"{preset.CRITERION:g}",
-        "steps": preset.N_STEPS,
+        "learned": f"mean return of {preset.window} episodes of training at least "
+        f"{preset.criterion:g}",
+        "steps": preset.n_steps,
         "cases": {case: summary(runs, bounds) for case, runs in cases.items()},
         "runs": {
             case: [
@@ -75,7 +76,7 @@ def plot(preset, cases, bounds, axes):
         case: [{**run, "steps": np.cumsum(run["lengths"])} for run in runs]
         for case, runs in cases.items()
     }
-    learning_curves(curves, preset.WINDOW, ax=axes[0])
+    learning_curves(curves, preset.window, ax=axes[0])
     # as the curves
     for (case, runs), style, marker in zip(cases.items(), STYLES, "os", strict=False):
         seeds, greedy = ([run[key] for run in runs] for key in ("seed", "greedy mean"))
@@ -87,28 +88,26 @@ def plot(preset, cases, bounds, axes):
     axes[1].legend(fontsize="small")
 
 
-def main(preset, bounds, draw_more=None):
+def main(environment, name, bounds, draw_more=None):
     """Run what is not done yet, and write table and figure.
 
     Parameters
     ----------
-    preset : module
-        Of `nengo_epes.trials`, with a ``trial`` as `train_and_evaluate` has it.
+    environment : str
+        Id of the environment, a key of `tasks.CASES`.
+    name : str
+        Name of the table and of the figure.
     bounds : sequence of float
         Greedy means, of which it is told how many seeds have reached them.
     draw_more : callable, optional
         Gets the (2, 2) array of axes, of which the first row is drawn.
     """
-    name = preset.__name__.rpartition(".")[2]
-    folder = Path(f"study-{name}")
-    chosen = {case: preset.STUDY[case] for case in sys.argv[1:] or preset.STUDY}
-    sweep(preset.trial, chosen, SEEDS, folder)
-    cases = {case: [] for case in preset.STUDY}
-    for record in read(folder):
-        if record["error"] is not None:
-            raise RuntimeError(f"seed {record['seed']}: {record['error']}")
-        cases[record["case"]].append({"seed": record["seed"], **record["result"]})
-    cases = {case: runs for case, runs in cases.items() if runs}
+    preset, trial = PRESETS[environment], functools.partial(tasks.trial, environment)
+    found = run_many(trial, tasks.CASES[environment], SEEDS, f"study-{name}")
+    cases = {
+        case: [{"seed": k, **run} for k, run in zip(SEEDS, runs, strict=True)]
+        for case, runs in found.items()
+    }
     save(preset, name, cases, bounds)
     rows = 1 if draw_more is None else 2
     figure = Figure(figsize=(11, 4 * rows), layout="constrained")

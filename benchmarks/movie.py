@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-from nengo_epes.rl import cartpole, movie, training
+from tasks import train
+
+from nengo_epes.rl import movie
 
 MOVIE = Path(__file__).parents[1] / "docs" / "_static" / "cart-pole.gif"
 
 
 def main(seed=0, n_steps=30_000):
-    """Train, film, and say what was earned."""
-    trained = training.train(cartpole.build, seed, n_steps)
-    returns = movie.record(cartpole, trained["weights"], MOVIE, seed)
+    """Train and film an agent, and print its returns."""
+    trained = train("CartPole-v1", seed, n_steps)
+    returns = movie.record("CartPole-v1", trained["weights"], MOVIE, seed)
     print(f"{len(trained['returns'])} episodes of training; in the movie: {returns}")
 
 

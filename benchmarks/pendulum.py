@@ -1,6 +1,6 @@
 """Pendulum-v1 over seeds: python benchmarks/pendulum.py.
 
-The agent is that of `nengo_epes.rl.pendulum`, with and without traces. It learns
+The agent is the preset, with and without traces. It learns
 for 60,000 steps of the environment; the weights that it has then are evaluated without
 noise, from 100 beginnings that are the same for all. For comparison there is what
 benchmarks/pendulum_optimum.py has found. Settings were chosen on seeds from 1000 on.
@@ -11,10 +11,12 @@ import json
 import nengo
 import numpy as np
 from greedy_study import RESULTS, SEEDS, main
+from tasks import train
 
 from nengo_epes.plots import policy_map, value_map
-from nengo_epes.rl import pendulum
-from nengo_epes.rl.training import train
+from nengo_epes.rl.presets import PRESETS, build
+
+ENVIRONMENT = "Pendulum-v1"
 
 
 def draw_more(axes):
@@ -25,8 +27,8 @@ def draw_more(axes):
     axes[0, 1].legend(loc="center", bbox_to_anchor=(0.5, 0.75), fontsize="small")
     # where the agents with traces can be told apart
     axes[0, 1].set(ylim=(-166, -140), title="without traces: all below -1000")
-    weights = train(pendulum.build, SEEDS[0], pendulum.N_STEPS)["weights"]
-    network, _, agent = pendulum.build(SEEDS[0])
+    weights = train(ENVIRONMENT, SEEDS[0], PRESETS[ENVIRONMENT].n_steps)["weights"]
+    network, _, agent = build(ENVIRONMENT, SEEDS[0])
     with nengo.Simulator(network, progress_bar=False) as simulator:
         plane = (
             np.linspace(-np.pi, np.pi, 121),
@@ -42,4 +44,4 @@ def draw_more(axes):
 
 
 if __name__ == "__main__":
-    main(pendulum, bounds=(-163.0, -157.0, -150.0), draw_more=draw_more)
+    main(ENVIRONMENT, "pendulum", bounds=(-163.0, -157.0, -150.0), draw_more=draw_more)

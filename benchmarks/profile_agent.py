@@ -1,6 +1,6 @@
 """Where the time of an agent's training goes: python benchmarks/profile_agent.py.
 
-Builds the agent of `nengo_epes.rl.cartpole` and times every operator in every step;
+Builds the agent of CartPole-v1 and times every operator in every step;
 prints the operators with their share of the sum. Looking at the clock costs some
 0.1 us a time.
 """
@@ -14,14 +14,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import nengo
 import numpy as np
 
-from nengo_epes.rl import cartpole
+from nengo_epes.rl.presets import build
 
 N_STEPS = 4000
 
 
 def main():
     """Run for some time, and print the operators that take at least a hundredth."""
-    network = cartpole.build(seed=1000)[0]
+    network = build("CartPole-v1", seed=1000)[0]
     with nengo.Simulator(network, progress_bar=False) as sim:
         sim.run_steps(500, progress_bar=False)
         steps, spent = sim._steps, np.zeros(len(sim._steps))

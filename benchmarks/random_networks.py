@@ -1,8 +1,7 @@
 """Random networks with one connection that learns in a closed loop.
 
-The TD error of an `EPES` connection is what its output still lacks, v . (target -
-output). With a learning rate above that of `nengo_epes.arithmetic.stability` each correction is
-larger than the last.
+The TD error of an `EPES` connection is v . (target - output). With a learning rate
+above that of `nengo_epes.arithmetic.stability` each correction is larger than the last.
 """
 
 from __future__ import annotations
@@ -24,26 +23,10 @@ NEURON_TYPES = {
 
 
 def draw(seed):
-    """Draw what a random network is.
+    """Draw the settings of a random network.
 
-    Parameters
-    ----------
-    seed : int
-        Of the choices, and later of the network.
-
-    Returns
-    -------
-    dict
-        ``n_neurons``, ``neuron_type``, ``dimensions``, ``encoders`` ("axes" or
-        "sphere"), ``max_rates`` in hertz; ``learned`` ("decoders" or "weights");
-        ``tau_e`` in seconds or None; ``controls``; ``constant``, whether the input is;
-        ``every``, steps from one pulse of the TD error to the next, 1 if it is
-        continuous; ``delay``, steps by which a continuous one is late.
-
-    Examples
-    --------
-    >>> draw(seed=0)["learned"] in ("decoders", "weights")
-    True
+    ``every`` is the number of steps from one pulse of the TD error to the next, 1 if it
+    is continuous; ``delay`` the number of steps by which a continuous one is delayed.
     """
     rng = np.random.RandomState(seed)
     pulses = bool(rng.rand() < 0.5)
@@ -64,24 +47,10 @@ def draw(seed):
 
 
 def largest_stable_rate(seed):
-    """Return the learning rate up to which a random network is to be stable.
+    """Return the learning rate up to which a random network should be stable.
 
-    Parameters
-    ----------
-    seed : int
-        See `draw`.
-
-    Returns
-    -------
-    float
-        From `nengo_epes.arithmetic.stability.largest_stable_rate`. A pulse does at once what a
-        continuous error does in a second; so for pulses it is that of steps as long as
-        the time between them, multiplied by it.
-
-    Examples
-    --------
-    >>> largest_stable_rate(seed=0) > 0
-    True
+    A pulse does at once what a continuous error does in a second. So for pulses it is
+    the rate of steps as long as the time between them, multiplied by this time.
     """
     drawn = draw(seed)
     network, learned, _ = build(seed, EPES(0.0, size_eligibility=drawn["dimensions"]))
@@ -117,30 +86,10 @@ def _gain_after(simulator, network, learned):
 
 
 def build(seed, rule):
-    """Build a random network.
+    """Build a random network, with a rule that has the sizes and controls of `draw`.
 
-    Parameters
-    ----------
-    seed : int
-        See `draw`.
-    rule : EPES
-        By which it learns, with the ``size_eligibility`` and ``controls`` of `draw`.
-
-    Returns
-    -------
-    network : nengo.Network
-        To be simulated.
-    learned : nengo.Connection
-        The connection that learns.
-    probe : nengo.Probe
-        The error, v . (target - output), and v . target, where v is a direction.
-
-    Examples
-    --------
-    >>> rule = EPES(size_eligibility=draw(0)["dimensions"])
-    >>> network, learned, probe = build(0, rule)
-    >>> learned.learning_rule_type is rule
-    True
+    Returns the network, the connection that learns, and a probe of the error, v .
+    (target - output), and of v . target, where v is a direction.
     """
     drawn = draw(seed)
     size = drawn["dimensions"]

@@ -10,13 +10,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import hidden_layer
-import hidden_layer_trial as trial
 import nengo
 import numpy as np
 from hidden_network import LINES
+from tasks import cartpole_trial, trial
 
 from nengo_epes.files import write_atomically
-from nengo_epes.rl import cartpole, pendulum
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -33,7 +32,7 @@ def cartpole_row(seed):
         for run in committed("cartpole")["runs"]
         if run["case"] == "relu" and run["seed"] == seed
     )
-    now = cartpole.trial(seed)
+    now = cartpole_trial(seed)
     names = ("episodes", "steps", "mean after")
     return {name: [before[name], now[name]] for name in names}
 
@@ -41,7 +40,7 @@ def cartpole_row(seed):
 def pendulum_row(seed):
     """Compare the greedy return of Pendulum-v1."""
     before = committed("pendulum")["runs"]["with traces"][seed]
-    now = pendulum.trial(seed)
+    now = trial("Pendulum-v1", seed)
     return {name: [before[name], now[name]] for name in ("greedy mean", "episodes")}
 
 
@@ -51,7 +50,7 @@ def hidden_layer_row(task, line, seed):
     settings = (
         hidden_layer.LATE_SETTINGS if LINES[line].delay else hidden_layer.SETTINGS
     )
-    now = trial.run(task, line, seed, **settings[task])["rmse"]
+    now = hidden_layer.run(task, line, seed, **settings[task])["rmse"]
     return [before, round(float(now), 4)]
 
 

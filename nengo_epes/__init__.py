@@ -1,34 +1,39 @@
-"""Three-factor learning for Nengo: errors and rewards that come late.
+"""Three-factor learning for Nengo: delayed errors and rewards.
 
-Learning rules, to be written as ``learning_rule_type``
-    EPES : TD error times eligibility trace
+Learning rules, for ``nengo.Connection(learning_rule_type=...)``
+    EPES : third factor times eligibility trace
     GaussianREINFORCE : reward times the score of a Gaussian policy
-Networks
-    networks.GaussianPolicy, networks.SoftmaxPolicy : actions, and their scores
-    networks.Baseline : a reward less the mean of those before it
-    networks.ActorCritic, networks.Actor, networks.Critic, networks.TDError : agents
-    networks.place_cells, networks.random_features : neurons that represent states
-Environments (imported by their own names)
-    environments.Environment : Gymnasium's, as a process
-    rendering.view : a Node that shows one in Nengo GUI
-Long runs and many (imported by their own names)
-    checkpoints.save, checkpoints.load : a simulation that goes on later
-    sweep.sweep : trials over parameters and seeds, on one machine or many
-Nengo GUI (imported by their own names)
-    watching.watch : a Node that shows a trace, a TD error or weights
-    gui : models that learn while one watches, opened by ``nengo-epes gui``
-Figures
-    plots : learning curves, value and policy over a plane of states, spikes and trace
 Synapses
     z : ``z**-n`` delays by n steps; sums and multiples of such delays
     Delay, TappedDelay : what ``z`` makes
     from_lti : a synapse from a scipy, nengolib or python-control system
-Arithmetic on plain arrays
+Networks
+    networks.GaussianPolicy, networks.SoftmaxPolicy : actions, and their scores
+    networks.Baseline : a reward minus the mean of earlier rewards
+    networks.ActorCritic, networks.Actor, networks.Critic, networks.TDError : agents
+    networks.place_cells, networks.random_features : neurons that represent states
+Learned weights and whole simulations (imported by their own names)
+    learned.weights, learned.save, learned.load : read, save and load learned weights
+    learned.freeze : a copy of a network with fixed weights, without learning rules
+    checkpoints.save, checkpoints.load : the whole state of a simulation, to resume it
+Arithmetic on plain arrays, in `nengo_epes.arithmetic`
     gaussian, softmax : policies
     updates : traces and changes of weights
-    steps : bounded steps, ``EPES(step=...)``
+    step_sizes : bounded steps, ``EPES(step=...)``
     surrogates : pseudo-derivatives of neurons, ``EPES(post_derivative=...)``
     stability : which learning rates are stable, and which to try
+Figures
+    plots : learning curves, value and policy over a plane of states, spikes and trace
+    demos : learning from an error that is a second late (imported by its own name)
+Reinforcement learning (imported by their own names)
+    rl.environment.Environment : a Gymnasium environment as a process
+    rl.presets.build : agents with the settings of four tasks
+    rl.runs, rl.evaluation, rl.movie : training in a folder, what it reached, a movie
+    rl.study.study : runs with many seeds, on one machine or many
+Nengo GUI (imported by their own names)
+    gui.monitor.monitor : a Node that shows a trace, a TD error or weights
+    gui.view.view : a Node that shows an environment
+    gui : models that learn in the browser, opened by ``nengo-epes gui``
 """
 
 from nengo_epes import networks, plots

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ COMMANDS = (demo, train, evaluate, study, gui)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    # SDL, with which Gymnasium draws, would swallow SIGTERM
+    os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
     parser = argparse.ArgumentParser(
         prog="nengo-epes", description="Three-factor learning for Nengo."
     )

@@ -19,8 +19,6 @@ from nengo_epes.learning_rules import EPES
 from nengo_epes.synapses import z
 
 LINES = ("PES", "PES, delayed activities", "EPES")
-# what a study runs, see `nengo_epes.sweep`
-STUDY = {"one second late": {"delay": 1000, "seconds": 100.0}}
 
 
 def rules(delay=1000, learning_rate=1e-5, dt=0.001):
@@ -175,29 +173,6 @@ def run(
         "learning_rate": learning_rate,
         "dt": dt,
     }
-
-
-def trial(seed, seconds=100.0, **options):
-    """Run the task, and return what `nengo_epes.sweep` collects.
-
-    Parameters
-    ----------
-    seed, seconds
-        See `run`.
-    **options
-        For `run`.
-
-    Returns
-    -------
-    dict of str to float
-        The RMSE of each line.
-
-    Examples
-    --------
-    >>> sorted(trial(seed=0, seconds=1.0, delay=100))
-    ['EPES', 'PES', 'PES, delayed activities']
-    """
-    return run(seed, seconds, **options)["rmse"]
 
 
 def plot(result, axes=None):

@@ -40,6 +40,10 @@ FloatArray = npt.NDArray[np.floating[Any]]
 PathLike = str | os.PathLike[str]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 @dataclass(frozen=True)
 class _Learned:
     index: int  # among the learned connections

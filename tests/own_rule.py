@@ -36,9 +36,9 @@ class ExploratoryHebbSim(Operator):
     def make_step(self, signals, dt, rng):
         reward, pre, post, time = (signals[sig] for sig in self.reads)
         delta, mean = (signals[sig] for sig in self.updates)
-        rate = self.rule_type.learning_rate * dt / len(pre)
-        gain = 1.0 - updates.trace_decay(self.rule_type.tau, dt)
-        check = learning_rules.make_check(self.tag, rate, time.item, reward=reward)
+        kappa, tau = self.rule_type.learning_rate, self.rule_type.tau
+        rate, gain = kappa * dt / len(pre), 1.0 - updates.trace_decay(tau, dt)
+        check = learning_rules.make_check(self.tag, kappa, time.item, reward=reward)
 
         def step_exploratory_hebb():
             check()

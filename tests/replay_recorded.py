@@ -75,7 +75,7 @@ def _transposed(values: np.ndarray) -> np.ndarray:
 
 
 def replay(case: Case, arrays: Arrays) -> Arrays:
-    """Return the fields as `nengo_epes.arithmetic.gaussian` computes them, step by step."""
+    """Return the fields as the package computes them, step by step."""
     spec = spec_of(case)
     weights = arrays["W0"].T
     accumulated, count = np.zeros_like(weights), np.array(0.0)

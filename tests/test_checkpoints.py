@@ -16,8 +16,9 @@ from toy_environments import Counter
 import nengo_epes
 from nengo_epes import checkpoints, z
 from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.rl import cartpole, training
 from nengo_epes.rl.environment import Environment
+from nengo_epes.rl.evaluation import learned_weights
+from nengo_epes.rl.presets import build
 
 
 def simulator(net, **options):
@@ -105,7 +106,7 @@ def test_random_numbers(tmp_path):
 
 
 def agent():
-    return cartpole.build(3, n_neurons=40)[0]
+    return build("CartPole-v1", 3, n_neurons=40)[0]
 
 
 def test_agent_in_its_environment(tmp_path):
@@ -390,14 +391,14 @@ def test_learned_weights_agree(tmp_path):
     """What was learned is there at once when it is loaded."""
     seen = []
     for loads in (False, True):
-        net, _, learner = cartpole.build(3, n_neurons=40)
+        net, _, learner = build("CartPole-v1", 3, n_neurons=40)
         with simulator(net) as sim:
             if loads:
                 checkpoints.load(sim, tmp_path / "a")
             else:
                 sim.run_steps(400)
                 checkpoints.save(sim, tmp_path / "a")
-            seen.append(training.learned_weights(sim, learner))
+            seen.append(learned_weights(sim, learner))
     assert np.any(seen[0]["actor"])
     for name, weights in seen[0].items():
         assert_array_equal(seen[1][name], weights)

@@ -18,15 +18,7 @@ MODULES = (
     "nengo_epes.learning_rules",
     "nengo_epes.arithmetic.updates",
     "nengo_epes.demos",
-    "hidden_layer_trial",
-    "hidden_network",
-    "hidden_tasks",
-    "nengo_epes.rl.acrobot",
-    "nengo_epes.rl.cartpole",
-    "nengo_epes.rl.pendulum",
-    "nengo_epes.rl.mountain_car",
     "nengo_epes.rl.presets",
-    "nengo_epes.rl.training",
     "nengo_epes.rl.evaluation",
     "nengo_epes.rl.movie",
     "nengo_epes.rl.runs",
@@ -34,9 +26,10 @@ MODULES = (
     "nengo_epes.rl.environment",
     "nengo_epes.gui.view",
     "nengo_epes.checkpoints",
+    "nengo_epes.learned",
     "nengo_epes.gui.monitor",
     "nengo_epes.gui",
-    "nengo_epes.sweep",
+    "nengo_epes.rl.study",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

@@ -86,9 +86,9 @@ def test_continuous_actions_are_scaled_and_clipped():
         dtype=np.float64,
     )
     counter = Counter(length=100, actions=box)
-    env = Environment(counter, steps_per_action=1)
+    env = Environment(counter, steps_per_action=2)
     assert (env.n_actions, env.is_discrete) == (4, False)
-    simulate(env, [0.5, -3.0, -7.0, 0.25], 3)
+    simulate(env, [0.5, -3.0, -7.0, 0.25], 4)
     # entries of half a bound are limited by it, and not scaled
     assert_allclose(counter.log[-1][1], [[7.5, -2.0], [-7.0, 1.0]])
 
@@ -123,7 +123,7 @@ def test_seeds():
     """The seed is that of the first reset; without one it follows from the network's;
     two environments of one network draw other numbers."""
     counter = Counter(length=2)
-    simulate(Environment(counter, steps_per_action=1, seed=7), [1, 0, 0], 8)
+    simulate(Environment(counter, steps_per_action=2, seed=7), [1, 0, 0], 16)
     assert [what for kind, what in counter.log if kind == "reset"] == [7, None, None]
     noise = {}
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
@@ -223,7 +223,12 @@ def test_registered_environments(name):
             "the 2 entries",
         ),
         (Counter, {"observation_range": [1, -2]}, ValidationError, "low below high"),
-        (Counter, {"steps_per_action": 0}, ValidationError, "steps_per_action"),
+        (
+            Counter,
+            {"steps_per_action": 1},
+            ValidationError,
+            "steps_per_action.*at least 2",
+        ),
         (Counter, {"discount_factor": 1.1}, ValidationError, "discount_factor"),
         (3, {}, ValidationError, "its constructor"),
         (Counter(), {"arguments": {"length": 2}}, ValidationError, "made already"),
@@ -238,8 +243,8 @@ def test_what_cannot_be_is_refused(environment, options, error, message):
 def test_bad_actions_stop_the_simulation():
     """An action that is not finite is no action."""
     action = nengo.processes.PresentInput([[np.nan, 0, 0]], 1.0)
-    with pytest.raises(SimulationError, match=r"is \[nan  0\.  0\.\] at t=0.002"):
-        simulate(Environment(Counter, steps_per_action=1), action, 5)
+    with pytest.raises(SimulationError, match=r"is \[nan  0\.  0\.\] at t=0.003"):
+        simulate(Environment(Counter, steps_per_action=2), action, 5)
 
 
 def test_without_gymnasium(monkeypatch):

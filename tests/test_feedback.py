@@ -129,8 +129,8 @@ def test_weight_decay():
 @pytest.mark.parametrize("filtered", [False, True])
 @pytest.mark.parametrize("trace_type", ["accumulating", "replacing", "dutch"])
 def test_limits_hold_for_all_traces(trace_type, filtered):
-    """Bounds and decay hold for every kind of trace, whoever looks, and the change that
-    is probed is the one that is applied."""
+    """Bounds and decay hold for every kind of trace, with and without filtered probes,
+    and the probed change is the applied change."""
     bounds = (-1e-3, 2e-3)
     with nengo.Network(seed=1) as net:
         rule = EPES(1e-5, trace_type=trace_type, weight_bounds=bounds, weight_decay=5.0)

@@ -27,7 +27,7 @@ HEAVY = {
     "scipy.stats",
     "selenium",
 }
-BY_NAME = ("checkpoints", "environments", "gui", "rendering", "sweep", "watching")
+BY_NAME = ("checkpoints", "demos", "gui", "learned", "rl")
 MODULES = [
     *BY_NAME,
     "learning_rules",
@@ -105,12 +105,12 @@ def test_has_an_example(thing):
 @pytest.mark.parametrize(
     ("missing", "use", "extra"),
     [
-        ("gymnasium", "environments.Environment('CartPole-v1')", "environments"),
-        ("gymnasium", "trials.evaluation", "environments"),
-        ("gymnasium", "trials.movie", "environments"),
-        ("gymnasium", "trials.runs", "environments"),
-        ("distributed", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
-        ("pandas", "sweep.sweep(print, {}, [0], '.')", "sweeps"),
+        ("gymnasium", "rl.environment.Environment('CartPole-v1')", "environments"),
+        ("gymnasium", "rl.evaluation", "environments"),
+        ("gymnasium", "rl.movie", "environments"),
+        ("gymnasium", "rl.runs", "environments"),
+        ("distributed", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
+        ("pandas", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
     ],
 )
 def test_missing_library(missing, use, extra):

@@ -7,7 +7,6 @@ import operator
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -133,8 +132,8 @@ def server(request, tmp_path):
         assert process.poll() is None, log.read_text()
         yield request.param, found.group(), log.read_text
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("server", MODELS, indirect=True)

@@ -1,6 +1,7 @@
 """The models for Nengo GUI, and the command that opens them, without a browser."""
 
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from numpy.testing import assert_allclose
 
 from nengo_epes.__main__ import main
 from nengo_epes.gui import MODELS, model_files
-from nengo_epes.rl.training import learned_weights
+from nengo_epes.rl.evaluation import learned_weights
 
 nengo_gui = pytest.importorskip("nengo_gui", reason="needs the extra gui")
 
@@ -78,7 +79,7 @@ def test_push(name, push):
         names = load(name)
         names["push"].output = np.array([value])
         with names["model"]:
-            seen = nengo.Probe(names["world"][place])
+            seen = nengo.Probe(names["env_node"][place])
         with nengo.Simulator(names["model"]) as sim:
             sim.run_steps(3)  # an episode begins; the first step follows
         velocities.append(scale * sim.data[seen][-1, 0])
@@ -99,14 +100,14 @@ def test_stop_learning(name):
 
 
 def test_delayed_error_sliders():
-    """The errors come as late as one slider says, times what the other says, and are
-    0 before; after a reset they are 0 again."""
-    late = load("delayed_error")["late"]
+    """One slider sets the delay of the errors and the other a factor; errors are 0
+    before the delay, after a reset too."""
+    delay_errors = load("delayed_error")["delay_errors"]
     dt = 0.001
     for delay, factor in ((0.0, 1.0), (0.25, 2.0), (1.0, 0.0)):
         for step in range(1, 1500):
             t = step * dt
-            got = late(t, np.array([t, -t, delay, factor]))
+            got = delay_errors(t, np.array([t, -t, delay, factor]))
             then = t - delay
             expected = factor * then * (then > dt / 2)
             assert_allclose(got, [expected, -expected], atol=1e-12)
@@ -117,6 +118,21 @@ def test_lists_the_models(capsys):
     assert main(["gui"]) == 0
     told = capsys.readouterr().out
     assert all(f"{name} " in told for name in MODELS)
+
+
+def test_sigterm_ends_a_process_that_draws():
+    """After a command has drawn an environment, SIGTERM still ends the process."""
+    code = """
+import gymnasium, os, signal
+from nengo_epes.__main__ import main
+main(["gui"])
+env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+env.reset()
+env.render()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    ended = subprocess.run([sys.executable, "-W", "ignore", "-c", code])
+    assert ended.returncode == -signal.SIGTERM
 
 
 @pytest.fixture
@@ -152,7 +168,7 @@ def test_copies_a_model_once(served, tmp_path, capsys):
 
 def test_refuses(served, tmp_path, capsys, monkeypatch):
     """Unknown models and ports are refused, and a layout without its model is kept;
-    without Nengo GUI or Gymnasium the message tells how to get it."""
+    without Nengo GUI, Gymnasium or pygame the message names the extra."""
     assert main(["gui", "pong"]) == 1
     assert "no model 'pong'" in capsys.readouterr().err
     assert main(["gui", "bandit", "--port", "70000"]) == 1
@@ -161,14 +177,13 @@ def test_refuses(served, tmp_path, capsys, monkeypatch):
     layout.write_text("mine")
     assert main(["gui", "bandit", "--no-browser"]) == 1
     assert "without its model" in capsys.readouterr().err
-    with monkeypatch.context() as without:
-        without.setitem(sys.modules, "gymnasium", None)
-        assert main(["gui", "cartpole", "--no-browser"]) == 1
-    assert "pip install 'nengo-epes[environments]'" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [layout.name]
-    monkeypatch.setitem(sys.modules, "nengo_gui", None)
-    assert main(["gui", "bandit", "--no-browser"]) == 1
-    assert "pip install 'nengo-epes[gui]'" in capsys.readouterr().err
+    for module in ("gymnasium", "nengo_gui", "pygame"):
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, module, None)
+            assert main(["gui", "cartpole"]) == 1
+        error = capsys.readouterr().err
+        assert f"{module} is not installed: pip install 'nengo-epes[gui]'" in error
     assert served == []
 
 

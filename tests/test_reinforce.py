@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import bandit_trial as bandit
+import bandit
 import nengo
 import numpy as np
 import pytest
@@ -326,7 +326,7 @@ def test_rewards_of_the_wrong_shape():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight_bounds": (1, 0)}, "weight_bounds.*low below high.*1.0, 0.0"),
+        ({"weight_bounds": (1, 0)}, "weight_bounds.*low below high.*got .1, 0."),
         ({"weight_bounds": (0,)}, "weight_bounds"),
         ({"n_actions": 0}, "n_actions"),
         ({"regime": "batch"}, "regime"),

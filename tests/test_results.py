@@ -1,106 +1,78 @@
-"""Numbers that are told of agents are those of the committed results."""
+"""The numbers of agents in README and documentation are those of the results."""
 
 import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 ROOT = Path(__file__).parents[1]
-AGENTS = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+AGENTS, README = (
+    (ROOT / page).read_text(encoding="utf-8")
+    for page in ("docs/agents.md", "README.md")
+)
 
 
-def runs(study, case):
-    """Return what every seed of a case has reached, and how many seeds there are."""
-    table = json.loads((ROOT / "benchmarks/results" / f"{study}.json").read_text())
-    found = table["runs"]
-    if isinstance(found, list):
-        return [run for run in found if run["case"] == case]
-    return found[case]
+class Case:
+    """All seeds of one case of a study; a seed that has not learned counts as never."""
 
-
-def median(found, name):
-    """Failures count as never."""
-    return np.median([np.inf if run[name] is None else run[name] for run in found])
-
-
-def learned(found):
-    return f"{sum(run['steps'] is not None for run in found)} of {len(found)}"
+    def __init__(self, study, case, n_seeds):
+        table = json.loads((ROOT / f"benchmarks/results/{study}.json").read_text())
+        runs = table["runs"]
+        if isinstance(runs, dict):
+            runs = runs[case]
+        runs = [run for run in runs if run.get("case", case) == case]
+        assert [run["seed"] for run in runs] == list(range(n_seeds))
+        never = {None: np.inf}
+        self.steps = np.array([never.get(run["steps"], run["steps"]) for run in runs])
+        episodes = [never.get(run["episodes"], run["episodes"]) for run in runs]
+        self.episodes = f"{np.median(episodes):g}".replace("inf", "")
+        self.learned = f"{np.isfinite(self.steps).sum()} of {n_seeds}"
+        self.median = np.median(self.steps)
+        greedy = [run.get("greedy mean", np.nan) for run in runs]
+        self.greedy = f"{np.mean(greedy):.1f}"
+        self.worst = f"{np.min(greedy):.1f}"
 
 
 def row(*cells):
-    """Return a row of a table; what is empty is there as such."""
+    """Return the end of a row of a table, in which cells may be empty."""
     return f"{' | '.join(cells)} |".replace("|  |", "| |")
 
 
-@pytest.mark.parametrize("case", ["relu", "lif", "relu, step sizes"])
-def test_cart_pole(case):
-    """Of those methods with which most seeds learn: how many, and the medians."""
-    found = runs("cartpole", case)
-    assert [run["seed"] for run in found] == list(range(20))
-    episodes, steps = median(found, "episodes"), round(median(found, "steps"))
-    assert f"| {learned(found)} | {episodes:g} | {steps:,} |" in AGENTS
+def test_cart_pole():
+    """The tables and the text have the numbers of CartPole-v1."""
+    line = next(x for x in README.splitlines() if x.startswith("| CartPole-v1"))
+    for name in ("relu", "lif", "relu, step sizes"):
+        case = Case("cartpole", name, 20)
+        assert row(case.learned, case.episodes, f"{case.median:,.0f}") in AGENTS
+        if name != "relu, step sizes":
+            for number in (case.learned, case.episodes, f"{case.median / 1000:.1f}k"):
+                assert number in line
+    assert Case("cartpole", "relu, lambda 0", 20).learned == "0 of 20"
+    case = Case("cartpole", "relu, lambda 0, step sizes", 20)
+    last = Case("cartpole", "relu", 20).steps.max()
+    assert row(case.episodes, f"{case.median:,.0f}") in AGENTS
+    assert not (case.steps <= 34_900).any()
+    assert f"3\nwithin the {last:,.0f}" in AGENTS and (case.steps <= last).sum() == 3
+    assert "step sizes 15 of 20" in README and (case.steps <= 70_000).sum() == 15
 
 
-def test_cart_pole_without_traces():
-    """None learns with `Intentional`; with step sizes so many within so many steps."""
-    assert learned(runs("cartpole", "relu, lambda 0")) == "0 of 20"
-    found = runs("cartpole", "relu, lambda 0, step sizes")
-    steps = np.array(
-        [np.inf if run["steps"] is None else run["steps"] for run in found]
-    )
-    last = max(run["steps"] for run in runs("cartpole", "relu"))
-    assert f"{median(found, 'episodes'):g} | {round(np.median(steps)):,} |" in AGENTS
-    assert not (steps <= 34_900).any()
-    assert f"3\nwithin the {last:,}" in AGENTS and (steps <= last).sum() == 3
-    assert "step sizes 15 of 20" in README and (steps <= 70_000).sum() == 15
-
-
-@pytest.mark.parametrize(
-    ("study", "n_steps"), [("mountain_car", "50,000"), ("acrobot", "100,000")]
-)
-def test_car_and_links(study, n_steps):
-    """Of ten seeds: how many learned and when, and what they earn when greedy."""
-    for case in ("with traces", "without traces"):
-        found = runs(study, case)
-        assert [run["seed"] for run in found] == list(range(10))
-        greedy = [run["greedy mean"] for run in found]
-        steps = median(found, "steps")
-        when = f"{round(steps):,}" if np.isfinite(steps) else ""
-        told = [f"{x:.1f}".removesuffix(".0") for x in (np.mean(greedy), min(greedy))]
-        assert f"| {row(n_steps, learned(found), when, *told)}" in AGENTS
-
-
-def test_pendulum():
-    """Of ten seeds: what they earn when greedy, and when they swung it up."""
-    for case in ("with traces", "without traces"):
-        found = runs("pendulum", case)
-        assert [run["seed"] for run in found] == list(range(10))
-        greedy = [run["greedy mean"] for run in found]
-        episodes = median(found, "episodes")
-        when = f"{episodes:g}" if np.isfinite(episodes) else ""
-        told = f"{np.mean(greedy):.1f}", f"{min(greedy):.1f}"
-        assert row(*told, learned(found), when) in AGENTS
-
-
-def test_readme():
-    """The line of each task has the numbers of its study."""
-    lines = {
-        line.split(",")[0]: line
-        for line in README.splitlines()
-        if "actor-critic" in line
-    }
-    for case in ("relu", "lif"):
-        found = runs("cartpole", case)
-        for number in (f"{median(found, 'episodes'):g}", f"{learned(found)}"):
-            assert number in lines["| CartPole-v1"]
-        assert f"{median(found, 'steps') / 1000:.1f}k" in lines["| CartPole-v1"]
-    for study, name in (
-        ("pendulum", "| Pendulum-v1"),
-        ("mountain_car", "| MountainCarContinuous-v0"),
-        ("acrobot", "| Acrobot-v1"),
+def test_other_tasks():
+    """The tables have the numbers of the other three tasks."""
+    for study, environment, n_steps in (
+        ("pendulum", "Pendulum-v1", None),
+        ("mountain_car", "MountainCarContinuous-v0", "50,000"),
+        ("acrobot", "Acrobot-v1", "100,000"),
     ):
-        greedy = [run["greedy mean"] for run in runs(study, "with traces")]
-        assert f"{np.mean(greedy):.1f}" in lines[name]
-        assert "worst" not in lines[name] or f"worst {min(greedy):.1f}" in lines[name]
+        line = next(x for x in README.splitlines() if x.startswith(f"| {environment}"))
+        for name in ("with traces", "without traces"):
+            case = Case(study, name, 10)
+            if study == "pendulum":
+                expected = row(case.greedy, case.worst, case.learned, case.episodes)
+            else:
+                steps = f"{case.median:,.0f}".replace("inf", "")
+                greedy = (x.removesuffix(".0") for x in (case.greedy, case.worst))
+                expected = row(n_steps, case.learned, steps, *greedy)
+            assert expected in AGENTS
+            if name == "with traces":
+                assert case.greedy in line
+                assert "worst" not in line or f"worst {case.worst}" in line

@@ -42,20 +42,6 @@ def test_one_pulse_a_step():
     assert_allclose(simulate({}, inputs, 8), expected / DT, rtol=1e-12)
 
 
-def test_last_value_from_outside():
-    """Without a memory, V(s) is what comes in."""
-    inputs = {
-        "value": [4, 4],
-        "last_value": [3, 3],
-        "reward": [1, 1],
-        "discount": [0.5, 0.5],
-        "learn": [1, 0],
-    }
-    assert_allclose(simulate({"remembers": False}, inputs, 2), [0.0, 0.0])
-    inputs["reward"] = [2, 2]
-    assert_allclose(simulate({"remembers": False}, inputs, 2), [1 / DT, 0.0])
-
-
 @pytest.mark.parametrize("smoothing", [0.0, 0.02])
 def test_true_values_have_no_error(smoothing):
     """Where V(t) is the discounted integral of what is to come, there is no error: of a
@@ -138,7 +124,6 @@ def test_reset_of_the_simulator():
     ("options", "message"),
     [
         ({"smoothing": 0.1}, "give tau=SECONDS"),
-        ({"tau": 1.0, "remembers": False}, "leave remembers out"),
         ({"tau": 0.0}, "tau"),
     ],
 )

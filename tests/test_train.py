@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 
 from nengo_epes.__main__ import main
 from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.rl import cartpole, evaluation, presets, run_files, runs, training
+from nengo_epes.rl import evaluation, runs
 
 KILLED = """
 import os, signal, sys
@@ -28,7 +27,7 @@ def stopped():
     if asked.count(2) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 
-runs.go_on(sys.argv[1], int(sys.argv[2]), lambda *_: reports.append(1), stopped)
+runs.resume_run(sys.argv[1], int(sys.argv[2]), lambda *_: reports.append(1), stopped)
 """
 
 
@@ -43,7 +42,7 @@ def python(*arguments, hash_seed=0):
 
 
 def record(folder):
-    return json.loads((folder / run_files.RECORD).read_text())
+    return json.loads((folder / runs.RECORD).read_text())
 
 
 @pytest.mark.parametrize(
@@ -64,21 +63,19 @@ def test_killed_and_resumed(neurons, kills, tmp_path):
     assert main([*task, "--steps", str(steps), *kept, f"{tmp_path}/alone"]) == 0
 
     folder = tmp_path / "killed"
-    runs.begin(folder, "CartPole-v1", 1000, neurons, steps=steps)
+    runs.create_run(folder, "CartPole-v1", 1000, neurons, steps=steps)
     for hash_seed in range(kills):
         killed = python("-c", KILLED, str(folder), "100", hash_seed=hash_seed)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert (
-            not (folder / run_files.WEIGHTS).exists() and not record(folder)["complete"]
-        )
+        assert not (folder / runs.WEIGHTS).exists() and not record(folder)["complete"]
     arguments = ["train", "CartPole-v1", "--resume", *kept, str(folder)]
     resumed = python("-m", "nengo_epes", *arguments, hash_seed=99)
     assert resumed.returncode == 0, resumed.stderr
     assert record(folder) == record(tmp_path / "alone")
     assert record(folder)["complete"] and record(folder)["steps"][-1] >= steps
 
-    straight, episodes = runs.weights_of(tmp_path / "alone")
-    weights, episodes_resumed = runs.weights_of(folder)
+    straight, episodes = runs.read_weights(tmp_path / "alone")
+    weights, episodes_resumed = runs.read_weights(folder)
     assert episodes == episodes_resumed == len(record(folder)["returns"])
     for name in ("critic", "actor"):
         assert np.any(straight[name])
@@ -113,7 +110,7 @@ def test_what_is_written(trained):
         "nengo-epes train CartPole-v1 --seed 0 --neurons relu --episodes 9"
     )
     assert set(written["versions"]) == {"nengo-epes", "nengo", "numpy", "gymnasium"}
-    assert (folder / run_files.CURVE).read_bytes().startswith(b"\x89PNG")
+    assert (folder / runs.CURVE).read_bytes().startswith(b"\x89PNG")
     assert "\r" not in printed
     mean = np.mean(written["returns"])
     assert f"9 episodes   mean return {mean:>9.1f} of the last 9" in printed
@@ -123,8 +120,8 @@ def test_evaluate(trained, capsys):
     """The agent earns what the same weights earn in `evaluation.evaluate`."""
     folder, _ = trained
     assert main(["evaluate", str(folder), "--episodes", "3"]) == 0
-    expected = evaluation.evaluate(cartpole, runs.weights_of(folder)[0], 0, 3)
-    written = json.loads((folder / run_files.EVALUATION).read_text())
+    expected = evaluation.evaluate("CartPole-v1", runs.read_weights(folder)[0], 0, 3)
+    written = json.loads((folder / runs.EVALUATION).read_text())
     assert written["returns"] == expected.tolist()
     assert written["episodes of training"] == 9
     told = f"mean {np.mean(expected):.1f}, sd {np.std(expected, ddof=1):.1f}, min "
@@ -138,7 +135,7 @@ def test_movie(trained, tmp_path, capsys):
     path = tmp_path / "pole.mp4"
     command = ["evaluate", str(folder), "--episodes", "2", "--movie"]
     assert main([*command, str(path)]) == 0
-    expected = evaluation.evaluate(cartpole, runs.weights_of(folder)[0], 0, 1)
+    expected = evaluation.evaluate("CartPole-v1", runs.read_weights(folder)[0], 0, 1)
     with imageio.get_reader(path) as movie:
         assert movie.count_frames() == expected[0] + 1
     assert main([*command, str(tmp_path / "pole.avi")]) == 1
@@ -161,7 +158,7 @@ def test_longer(trained):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
     """Ctrl-C lets the episode end, keeps everything, and says how to go on."""
-    run_episode, episodes = training.run_episode, []
+    run_episode, episodes = runs.run_episode, []
 
     def interrupted(simulator, world):
         episodes.append(simulator.n_steps)
@@ -169,7 +166,7 @@ def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
             signal.raise_signal(number)
         return run_episode(simulator, world)
 
-    monkeypatch.setattr(training, "run_episode", interrupted)
+    monkeypatch.setattr(runs, "run_episode", interrupted)
     before = signal.getsignal(number)
     task = ["train", "CartPole-v1", "--output", str(tmp_path)]
     with pytest.raises(SystemExit) as status:
@@ -177,7 +174,7 @@ def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
     assert status.value.code == 128 + number
     assert signal.getsignal(number) is before
     assert len(record(tmp_path)["returns"]) == 3 and not record(tmp_path)["complete"]
-    assert runs.weights_of(tmp_path)[1] == 3
+    assert runs.read_weights(tmp_path)[1] == 3
     assert f"to go on: nengo-epes {' '.join(task[:2])} --resume" in (
         capsys.readouterr().out
     )
@@ -226,33 +223,21 @@ def test_refused(arguments, message, trained, capsys):
 
 def test_not_ended(tmp_path):
     """A run that has only begun has no weights, and a damaged checkpoint stays."""
-    runs.begin(tmp_path, "CartPole-v1")
+    runs.create_run(tmp_path, "CartPole-v1")
     with pytest.raises(FileNotFoundError, match="training has not ended"):
-        runs.weights_of(tmp_path)
-    (tmp_path / run_files.CHECKPOINT).write_bytes(b"half")
+        runs.read_weights(tmp_path)
+    (tmp_path / runs.CHECKPOINT).write_bytes(b"half")
     with pytest.raises(CheckpointError, match="no checkpoint"):
-        runs.go_on(tmp_path)
-    assert (tmp_path / run_files.CHECKPOINT).read_bytes() == b"half"
+        runs.resume_run(tmp_path)
+    assert (tmp_path / runs.CHECKPOINT).read_bytes() == b"half"
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"PK\x03\x04 half"])
 def test_damaged(text, tmp_path):
     """A damaged record and damaged weights are refused by the name of the file."""
-    runs.begin(tmp_path, "CartPole-v1")
-    loads = {run_files.WEIGHTS: runs.weights_of, run_files.RECORD: runs.settings_of}
+    runs.create_run(tmp_path, "CartPole-v1")
+    loads = {runs.WEIGHTS: runs.read_weights, runs.RECORD: runs.read_settings}
     for name, load in loads.items():
         (tmp_path / name).write_bytes(text)
         with pytest.raises(ValueError, match=f"{name} is .*damaged"):
             load(tmp_path)
-
-
-@pytest.mark.parametrize("environment", presets.PRESETS)
-def test_presets(environment):
-    """Each preset has settings for neurons, with which it can be built; their names are
-    words of a command line."""
-    preset = presets.preset(environment)
-    assert preset.ENVIRONMENT == environment
-    assert all(name == shlex.quote(name) for name in preset.NEURONS)
-    for name in preset.NEURONS:
-        network, world, _ = preset.build(0, **presets.neurons_of(preset, name)[1])
-        assert world in network.all_nodes

@@ -19,7 +19,7 @@ def save(simulator: nengo.Simulator, path: PathLike, note: object = None) -> Non
     """Save all that a simulation needs to go on from where it stands.
 
     Use it between two steps, as often as you like: it changes nothing. To keep only
-    what an agent has learned, use `nengo_epes.rl.training.learned_weights` instead.
+    what an agent has learned, use `nengo_epes.rl.evaluation.learned_weights` instead.
 
     Parameters
     ----------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
-from nengo_epes.files import check_writable
 
-
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     evaluate = commands.add_parser(
         "evaluate",
@@ -25,36 +24,30 @@ def add(commands):
     evaluate.set_defaults(command=_evaluate)
 
 
-def _evaluate(options):
+def _evaluate(options: Namespace) -> None:
     if options.episodes < 2:
         raise ValueError(f"--episodes must be at least 2 (got {options.episodes})")
 
-    from nengo_epes.rl import evaluation, presets, run_files, runs
+    from nengo_epes.rl import runs
 
-    folder = Path(options.folder)
-    settings = runs.settings_of(folder)
-    weights, episodes = runs.weights_of(folder)
-    preset = presets.preset(settings["environment"])
-    arguments = presets.neurons_of(preset, settings["neurons"])[1]
-    path = check_writable(folder / run_files.EVALUATION)
     if options.movie:
         from nengo_epes.rl import movie
 
-        movie.record(preset, weights, options.movie, settings["seed"], **arguments)
+        settings = runs.read_settings(options.folder)
+        weights, _ = runs.read_weights(options.folder)
+        movie.record(
+            settings["environment"],
+            weights,
+            options.movie,
+            seed=settings["seed"],
+            neurons=settings["neurons"],
+        )
         print(f"movie: {options.movie}")
-    returns = evaluation.evaluate(
-        preset, weights, settings["seed"], options.episodes, **arguments
-    )
-    numbers = {
-        "mean": returns.mean(),
-        "sd": returns.std(ddof=1),
-        "min": returns.min(),
-        "max": returns.max(),
-    }
-    told = ", ".join(f"{name} {number:.1f}" for name, number in numbers.items())
+    result = runs.evaluate_run(options.folder, options.episodes)
+    names = ("mean", "sd", "min", "max")
+    numbers = ", ".join(f"{name} {result[name]:.1f}" for name in names)
     print(
-        f"return of {options.episodes} greedy episodes, after {episodes} episodes of "
-        f"training: {told}\nall returns: {path}"
+        f"return of {options.episodes} greedy episodes, after "
+        f"{result['episodes of training']} episodes of training: {numbers}\nall "
+        f"returns: {Path(options.folder).absolute() / runs.EVALUATION}"
     )
-    result = {"settings": settings, "episodes of training": episodes, **numbers}
-    run_files.write_json(path, {**result, "returns": returns.tolist()})

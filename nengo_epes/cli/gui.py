@@ -31,8 +31,7 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _gui(options: Namespace) -> None:
-    from nengo_epes.gui import MODELS, NEED_GYMNASIUM
-    from nengo_epes.rl.spaces import check_gymnasium
+    from nengo_epes.gui import MODELS
 
     if options.name is None:
         for name, what in MODELS.items():
@@ -43,13 +42,14 @@ def _gui(options: Namespace) -> None:
     if not 0 <= options.port <= 65535:
         raise ValueError(f"--port must be from 0 to 65535 (got {options.port})")
     try:
+        # in the browser a missing module would be a traceback
+        import gymnasium  # noqa: F401
         import nengo_gui  # noqa: F401
+        import pygame  # noqa: F401
     except ModuleNotFoundError as error:
         raise ImportError(
-            "Nengo GUI is not installed: pip install 'nengo-epes[gui]'"
+            f"{error.name} is not installed: pip install 'nengo-epes[gui]'"
         ) from error
-    if options.name in NEED_GYMNASIUM:
-        check_gymnasium()  # in the browser it would be a traceback
     _serve(_copy(options.name), options.port, not options.no_browser)
 
 

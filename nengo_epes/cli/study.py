@@ -1,123 +1,86 @@
-"""``nengo-epes study``: a trial over its cases and many seeds."""
+"""``nengo-epes study``: train an agent with many seeds."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
+from typing import Any
 
 
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     study = commands.add_parser(
         "study",
-        help="run a trial over many seeds",
-        description="Run a trial of nengo_epes.trials with many seeds, for each of the "
-        "cases that it compares, and write a table. What was broken off goes on.",
+        help="train an agent with many seeds",
+        description="Train and evaluate an agent with many seeds, several at a time, "
+        "and write a table. Run the same command again to resume.",
     )
-    study.add_argument("name", metavar="NAME", help="a trial, such as cartpole")
+    study.add_argument("environment", metavar="ENV", help="such as CartPole-v1")
+    study.add_argument("--seeds", type=int, default=10, metavar="N", help="(10)")
+    study.add_argument("--first-seed", type=int, default=0, metavar="K", help="(0)")
     study.add_argument(
-        "--seeds", type=int, default=20, metavar="N", help="how many (%(default)s)"
+        "--neurons", metavar="NAME", help="kind of neurons (the first of the preset)"
     )
     study.add_argument(
-        "--first-seed", type=int, default=0, metavar="SEED", help="(%(default)s)"
+        "--steps", type=int, metavar="N", help="environment steps (of the preset)"
     )
     study.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="of a dask scheduler, such as tcp://host:8786 (this machine's cores)",
+        help="Dask scheduler, such as tcp://host:8786 (the cores of this machine)",
     )
     study.add_argument(
-        "--output", metavar="DIR", help="folder for table and trials (study-NAME)"
+        "--output", metavar="DIR", help="folder of table and runs (study-ENV)"
     )
     study.set_defaults(command=_study)
 
 
-def _study(options):
-    from nengo_epes.sweep import read, sweep
+def _study(options: Namespace) -> None:
+    from nengo_epes.rl.study import TABLE, study
 
-    trials = _trials_of(options.name)
     if options.seeds < 1:
         raise ValueError(f"--seeds must be at least 1 (got {options.seeds})")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    if not 0 <= seeds[0] <= seeds[-1] < 2**31:
-        raise ValueError(
-            f"seeds must be from 0 to 2**31 - 1 (got {seeds[0]} to {seeds[-1]})"
+    folder = Path(options.output or f"study-{options.environment}")
+    try:
+        table = study(
+            options.environment,
+            seeds,
+            folder,
+            options.scheduler,
+            options.neurons,
+            options.steps,
         )
-    folder = Path(options.output or f"study-{options.name}")
-    path = folder / "table.csv"
-    table = sweep(
-        trials.trial, trials.STUDY, seeds, folder, path, client=options.scheduler
-    )
-    _print_summary(table, trials.STUDY)
-    print(f"\ntable:  {path}\ntrials: {folder}/*.json")
-    runs = _runs(read(folder), trials.STUDY)
-    if runs:
-        figure = folder / "learning-curves.png"
-        _plot(runs, figure)
-        print(f"figure: {figure}")
-    if table["error"].notna().any():
+    except KeyboardInterrupt:
+        print("\ninterrupted; run the same command again to resume", file=sys.stderr)
+        raise SystemExit(130) from None
+    failed, complete = table[table["error"].notna()], table[table["error"].isna()]
+    print(f"{len(table)} runs of {options.environment}, {len(failed)} failed")
+    for row in failed.itertuples():
+        print(f"{row.folder}: {row.error}")
+    if len(complete):
+        numbers = complete[["episodes", "steps", "mean_return", "greedy_mean"]]
+        quartiles = numbers.quantile([0.25, 0.5, 0.75]).T
+        quartiles.columns = ["first quartile", "median", "third quartile"]
+        print(f"\n{quartiles.to_string(float_format='{:.1f}'.format)}\n")
+        print(f"figure: {_draw(complete, folder / 'learning-curves.png')}")
+    print(f"table:  {folder / TABLE}")
+    if len(failed):
         raise SystemExit(1)
 
 
-def _trials_of(name):
-    """Return the module of a study."""
-    import nengo_epes.trials
-
-    names = [module.name for module in pkgutil.iter_modules(nengo_epes.rl.__path__)]
-    if name in names and hasattr(_module(name), "STUDY"):
-        return _module(name)
-    known = [x for x in names if hasattr(_module(x), "STUDY")]
-    raise ValueError(f"there is no study of {name!r}, but of {', '.join(known)}")
-
-
-def _module(name):
-    return importlib.import_module(f"nengo_epes.rl.{name}")
-
-
-def _print_summary(table, cases):
-    """Print the median of each result, and how many trials have one."""
-    parameters = {name for case in cases.values() for name in case}
-    others = {"case", "seed", "error", *parameters}
-    results = [
-        name
-        for name in table.columns
-        # what no trial has is told, too: it is what all have failed to reach
-        if name not in others and not any(isinstance(x, str) for x in table[name])
-    ]
-    print("Median of those trials that have a number, and how many have one:")
-    for case, rows in table.groupby("case", sort=False):
-        failed = rows["error"].notna().sum()
-        print(f"\n{case}: {len(rows)} trials, {failed} failed with an error")
-        for name in results:
-            found = rows[name].dropna().astype(float)
-            median = f"{found.median():.6g}" if len(found) else "-"
-            print(f"  {name:<38}{median:>10}  {len(found)} of {len(rows)}")
-    for message, count in table["error"].value_counts().items():
-        print(f"\n{count} times: {message}")
-
-
-def _runs(records, cases):
-    """Return the returns of all episodes, by case, of the trials that have some."""
-    runs = {case: [] for case in cases}
-    for record in records:
-        returns = (record["result"] or {}).get("returns")
-        if returns and record["case"] in runs:
-            # over episodes, which are counted: not all trials tell lengths
-            run = {"returns": returns, "steps": range(1, len(returns) + 1)}
-            runs[record["case"]].append(run)
-    return {
-        f"{case}, {len(found)} seeds": found for case, found in runs.items() if found
-    }
-
-
-def _plot(runs, path):
+def _draw(table: Any, path: Path) -> bool:
+    """Draw median and quartiles of the learning curves; return the path."""
     from matplotlib.figure import Figure
 
     from nengo_epes.files import write_atomically
     from nengo_epes.plots import learning_curves
+    from nengo_epes.rl import runs
 
-    # without pyplot: a file is drawn, not a window, also where there is no screen
+    # without pyplot, which would need a screen for its windows
     figure = Figure(layout="constrained")
-    learning_curves(runs, over="episodes", ax=figure.subplots())
+    records = [runs.read_record(folder) for folder in table["folder"]]
+    learning_curves({f"{len(table)} seeds": records}, ax=figure.subplots())
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))
+    return path

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 import signal
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     train = commands.add_parser(
         "train",
         help="let an agent learn a Gymnasium task",
         description="Let an agent learn a Gymnasium task with the settings of "
-        "nengo_epes.trials, and write what it learns, a learning curve, and "
+        "nengo_epes.rl.presets, and write what it learns, a learning curve, and "
         "checkpoints, from which --resume goes on. Ctrl-C ends it with the current "
         "episode.",
     )
@@ -45,7 +48,7 @@ def add(commands):
     train.set_defaults(command=_train)
 
 
-def _train(options):
+def _train(options: Namespace) -> None:
     # before the work, and before anything slow is imported
     for name in ("steps", "episodes", "checkpoint"):
         number = getattr(options, name)
@@ -54,21 +57,21 @@ def _train(options):
     if options.seed is not None and not 0 <= options.seed < 2**31 - 1:
         raise ValueError(f"--seed must be from 0 to 2**31 - 2 (got {options.seed})")
 
-    from nengo_epes.rl import presets, run_files, runs
+    from nengo_epes.rl import presets, runs
 
-    preset = presets.preset(options.environment)
-    neurons = presets.neurons_of(preset, options.neurons)[0]
+    preset = presets.preset(options.environment, options.neurons)
+    neurons = options.neurons or next(iter(preset.neurons))
     limits = {"steps": options.steps, "episodes": options.episodes}
     seed = options.seed or 0
     folder = Path(options.output or f"{options.environment}-{neurons}-{seed}")
     if options.resume:
-        _check_settings(options, runs.settings_of(folder), folder)
+        _check_settings(options, runs.read_settings(folder), folder)
     else:
-        runs.begin(folder, options.environment, seed, neurons, **limits)
+        runs.create_run(folder, options.environment, seed, neurons, **limits)
 
-    def report(returns, steps):
+    def report(returns: list[float], steps: list[int]) -> None:
         if returns:
-            last = returns[-run_files.WINDOW :]
+            last = returns[-runs.WINDOW :]
             print(
                 f"{steps[-1]:>9,} steps {len(returns):>6,} episodes   mean return "
                 f"{sum(last) / len(last):>9.1f} of the last {len(last)}",
@@ -76,7 +79,7 @@ def _train(options):
             )
 
     with _Ending() as ending:
-        complete = runs.go_on(
+        complete = runs.resume_run(
             folder, options.checkpoint, report, lambda: ending.number, **limits
         )
     print(f"{'complete' if complete else 'not complete'}; all is in {folder}")
@@ -87,7 +90,7 @@ def _train(options):
         raise SystemExit(128 + ending.number)
 
 
-def _check_settings(options, settings, folder):
+def _check_settings(options: Namespace, settings: dict[str, Any], folder: Path) -> None:
     for name in ("environment", "seed", "neurons"):
         given = getattr(options, name)
         if given not in (None, settings[name]):
@@ -105,21 +108,21 @@ class _Ending:
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def __enter__(self):
+    def __enter__(self) -> _Ending:
         self.number = 0
         self.before = {number: signal.getsignal(number) for number in self.signals}
         for number in self.signals:
             signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
-    def _note(self, number, frame):
+    def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         self._restore()
         print("ending with this episode; once more to end at once", flush=True)
 
-    def _restore(self):
+    def _restore(self) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)

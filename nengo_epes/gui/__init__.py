@@ -1,4 +1,4 @@
-"""Models for Nengo GUI, each a file with its layout; started by ``nengo-epes gui``.
+"""Models for Nengo GUI, each a file with its layout; opened by ``nengo-epes gui``.
 
 A model is copied to the current folder before it is opened, so that it can be edited.
 """
@@ -14,14 +14,12 @@ def __dir__():
     return __all__
 
 
-# what `nengo-epes gui` lists
 MODELS = {
-    "delayed_error": "learn from an error that comes late, with PES and with EPES",
+    "delayed_error": "learn from a delayed error, with PES and with EPES",
     "bandit": "a Gaussian policy follows the best action, drawn live",
     "cartpole": "an agent learns to balance a pole, which can be pushed",
     "pendulum": "an agent learns to swing up a pendulum, which can be pushed",
 }
-NEED_GYMNASIUM = ("cartpole", "pendulum")
 
 
 def model_files(name):

@@ -8,7 +8,7 @@ import nengo
 import numpy as np
 
 from nengo_epes import GaussianREINFORCE
-from nengo_epes.gui.monitor import watch
+from nengo_epes.gui.monitor import monitor
 from nengo_epes.networks import Baseline, GaussianPolicy
 
 xs = np.linspace(-200, 200, 81)
@@ -48,8 +48,8 @@ with nengo.Network(seed=0) as model:
     nengo.Connection(baseline.output, port[rule.reward], synapse=None)
     nengo.Connection(learn, port[rule.gate], synapse=None)
     nengo.Connection(policy.decision, port[rule.decision], synapse=None)
-    mean = watch(learned, "mean")
-    std = watch(learned, "standard_deviation")
+    mean = monitor(learned, "mean")
+    std = monitor(learned, "standard_deviation")
     picture = nengo.Node(draw, size_in=4)
     nengo.Connection(mean, picture[0], synapse=None)
     nengo.Connection(std, picture[1], synapse=None)

@@ -1,55 +1,52 @@
 """An agent learns to balance a pole on a cart: push the pole, or stop learning.
 
-Sliders: ``push`` turns the pole, in rad/s for each step of the environment;
-``stop learning`` at 1 does, and takes the best action always.
+Sliders: ``push`` turns the pole, in rad/s for each step of the environment; at 1,
+``stop learning`` switches learning off, and the agent takes the best action.
 """
 
 import gymnasium
 import nengo
 import numpy as np
 
-from nengo_epes.gui.monitor import watch
+from nengo_epes.gui.monitor import monitor
 from nengo_epes.gui.view import view
-from nengo_epes.rl import cartpole
-
-n_neurons = 500
-lambda_ = 0.9
+from nengo_epes.rl.presets import build
 
 
 class Pushed(gymnasium.Wrapper):
-    """A pole that somebody pushes."""
+    """A pole that the user pushes."""
 
     push = 0.0
 
     def step(self, action):
-        """Push the pole, then go on as usual."""
+        """Push the pole, then take the step."""
         pole = self.unwrapped
-        pole.state = np.add(pole.state, [0, 0, 0, Pushed.push])
+        pole.state = np.add(pole.state, [0, 0, 0, self.push])
         return self.env.step(action)
 
 
+env = Pushed(gymnasium.make("CartPole-v1", render_mode="rgb_array"))
+
+
 def give_push(t, x):
-    """Tell the environment what the slider says."""
-    Pushed.push = x.item()
+    """Pass the value of the slider to the environment."""
+    env.push = x.item()
 
 
-model, world, agent = cartpole.build(
-    seed=0,
-    n_neurons=n_neurons,
-    lambda_=lambda_,
-    environment=lambda: Pushed(gymnasium.make("CartPole-v1")),
-)
-env = world.output
+model, env_node, agent = build("CartPole-v1", env=env, n_neurons=500, lambda_=0.9)
+signals = env_node.output
 with model:
     push = nengo.Node(0.0)
     hand = nengo.Node(give_push, size_in=1)
     nengo.Connection(push, hand, synapse=None)
     stop_learning = nengo.Node(0.0, label="stop learning")
     nengo.Connection(stop_learning, agent.evaluate, synapse=None)
-    picture = view(world)
+    picture = view(env_node)
     episode_return = nengo.Node(size_in=1, label="return of the episode")
-    nengo.Connection(world[env.episode_return], episode_return, synapse=None)
-    # a pulse of a step every two steps, whose integral is the TD error
+    nengo.Connection(env_node[signals.episode_return], episode_return, synapse=None)
+    # a pulse of one step every two steps, whose integral is the TD error
     td_error = nengo.Node(size_in=1, label="TD error")
     nengo.Connection(agent.td.output, td_error, transform=0.002, synapse=0.01)
-    trace = watch(agent.critic.learned, "eligibility_trace", label="norm of the trace")
+    trace = monitor(
+        agent.critic.learned, "eligibility_trace", label="norm of the trace"
+    )

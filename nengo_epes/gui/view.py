@@ -1,150 +1,123 @@
-"""A Node that shows an environment live in Nengo GUI."""
+"""A Node that shows an environment in Nengo GUI."""
 
 from __future__ import annotations
 
+import base64
+import io
 import math
+import time
 
 import nengo
-import numpy as np
 from nengo.exceptions import ValidationError
+from PIL import Image
 
-from nengo_epes.gui.drawings import (
-    bars_svg,
-    cart_pole_svg,
-    mountain_car_svg,
-    pendulum_svg,
-)
 from nengo_epes.rl.environment import Environment
-from nengo_epes.rl.spaces import ObservationSpace, open_environment
+from nengo_epes.rl.spaces import check_gymnasium
 
-# of simulated time: more pictures than this nobody sees
-PERIOD = 0.025
-# told in the caption
-_COUNTS = ("episode", "step", "episode_return")
-
-
-def _draw_cart_pole(seen, caption):
-    return cart_pole_svg(seen[0], seen[2], caption)
-
-
-def _draw_pendulum(seen, caption):
-    return pendulum_svg(math.atan2(seen[1], seen[0]), caption)
-
-
-def _draw_mountain_car(seen, caption):
-    return mountain_car_svg(seen[0], 0.5, caption)
-
-
-def _draw_continuous_mountain_car(seen, caption):
-    return mountain_car_svg(seen[0], 0.45, caption)
-
-
-# by the class of what is inside all wrappers
-_DRAWINGS = {
-    "CartPoleEnv": _draw_cart_pole,
-    "PendulumEnv": _draw_pendulum,
-    "MountainCarEnv": _draw_mountain_car,
-    "Continuous_MountainCarEnv": _draw_continuous_mountain_car,
-}
+# seconds of wall time between two pictures
+PERIOD = 0.05
 
 
 class View:
-    """What the Node of `view` does: keep what it sees, and draw it when asked.
+    """Function of the Node of `view`: draws the environment when Nengo GUI asks.
 
-    Nengo GUI asks by the attribute ``_nengo_html_``, so that without it nothing is
-    drawn.
+    Nengo GUI reads the attribute ``_nengo_html_`` in every simulator step and sends it
+    to the browser. A picture is drawn every 50 ms of wall time, or less often, so that
+    drawing takes at most a tenth of the time. Without the GUI nothing is drawn.
 
     Parameters
     ----------
-    environment : nengo_epes.rl.environment.Environment
-        What is seen.
+    env : gymnasium.Env
+        Environment made with ``render_mode="rgb_array"``.
 
     Examples
     --------
-    >>> from nengo_epes.rl.environment import Environment
-    >>> show = View(Environment("Pendulum-v1"))
-    >>> show(0.001, [1, 0, 0, 2, 7, -5.5])
-    >>> "episode 2, step 7, return -5.5" in show._nengo_html_
+    >>> import gymnasium
+    >>> env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+    >>> _ = env.reset(seed=0)
+    >>> show = View(env)
+    >>> show(0.001, [0])
+    >>> "data:image/png;base64," in show._nengo_html_
     True
     """
 
-    def __init__(self, environment):
-        world = open_environment(environment.environment, environment.arguments)
-        inner = world.unwrapped
-        # a wrapper may show something else than what the drawing expects
-        same = world.observation_space == inner.observation_space
-        self._draw = _DRAWINGS.get(type(inner).__name__) if same else None
-        self._space = ObservationSpace(
-            world.observation_space, environment.observation_range
-        )
-        if world is not environment.environment:
-            world.close()
-        self._now, self._seen = 0.0, np.zeros(self._space.size + len(_COUNTS))
-        self._drawn, self._svg = -math.inf, ""
+    def __init__(self, env):
+        self.env = env
+        self._html, self._next = "", math.inf
 
     def __call__(self, t, x):
-        """Keep the observation, and the three numbers of the caption."""
-        self._now, self._seen = t, x
+        """Allow pictures from the first step, before which there is no state to draw.
+
+        The input makes the Node run after the environment's. Nengo calls it at t=0.
+        """
+        if t > 0 and self._next == math.inf:
+            self._next = 0.0
 
     @property
     def _nengo_html_(self):
-        # earlier than the last: a simulation that began anew
-        if not self._drawn <= self._now < self._drawn + PERIOD:
-            self._svg, self._drawn = self._picture(), self._now
-        return self._svg
+        start = time.monotonic()
+        if start >= self._next:
+            # 1 kB at half the size and 16 colours; the GUI sends it in every step
+            picture = Image.fromarray(self.env.render()).reduce(2).quantize(16)
+            png = io.BytesIO()
+            picture.save(png, "png")
+            data = base64.b64encode(png.getvalue()).decode()
+            style = "width: 100%; height: 100%; object-fit: contain"
+            self._html = f'<img style="{style}" src="data:image/png;base64,{data}">'
+            now = time.monotonic()
+            self._next = now + max(PERIOD, 9 * (now - start))
+        return self._html
 
-    def _picture(self):
-        scaled, counts = np.split(self._seen, [self._space.size])
-        caption = "episode {:.0f}, step {:.0f}, return {:.5g}".format(*counts)
-        if self._draw is None:
-            return bars_svg(scaled, caption)
-        return self._draw(self._space.unscale(scaled), caption)
 
+def view(env_node, label="view"):
+    """Add a Node that shows ``env.render()`` in Nengo GUI; call it inside the network.
 
-def view(world, label="view"):
-    """Add a Node that shows an environment in Nengo GUI; call it inside the network.
-
-    In the GUI choose *HTML* in the menu of the Node. CartPole-v1, Pendulum-v1 and both
-    mountain cars are drawn; of other environments the observation is shown as bars, as
-    the network gets it. What is beyond ``observation_range`` is drawn at its edge.
+    Choose *HTML* in the menu of the Node.
 
     Parameters
     ----------
-    world : nengo.Node
-        With an `nengo_epes.rl.environment.Environment` as its output.
+    env_node : nengo.Node
+        Node whose output is an `nengo_epes.rl.environment.Environment` of an
+        environment that has been made with ``render_mode="rgb_array"``.
     label : str
-        Of the Node.
+        Label of the Node.
 
     Returns
     -------
     nengo.Node
-        Without output. Its function is a `View`.
+        Node with one input and no output.
 
     Raises
     ------
     ValidationError
-        If the Node holds no environment.
+        If the Node has no such environment.
 
     Examples
     --------
-    >>> import nengo
+    >>> import gymnasium, nengo
     >>> from nengo_epes.rl.environment import Environment
+    >>> env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
     >>> with nengo.Network() as net:
-    ...     world = nengo.Node(Environment("CartPole-v1"))
-    ...     picture = view(world)
+    ...     env_node = nengo.Node(Environment(env))
+    ...     picture = view(env_node)
     >>> picture.size_in, picture.size_out
-    (7, 0)
+    (1, 0)
     """
-    env = getattr(world, "output", None)
-    if not isinstance(env, Environment):
+    process = getattr(env_node, "output", None)
+    if not isinstance(process, Environment):
         raise ValidationError(
-            f"must be the Node that has an Environment as its output (got {world!r})",
-            attr="world",
+            f"must be a Node whose output is an Environment (got {env_node!r})",
+            attr="env_node",
         )
-    show = View(env)
-    node = nengo.Node(show, size_in=len(show._seen), label=label)
-    size = env.observation.stop
-    nengo.Connection(world[env.observation], node[:size], synapse=None)
-    for place, name in enumerate(_COUNTS, start=size):
-        nengo.Connection(world[getattr(env, name)], node[place], synapse=None)
+    # a name or a constructor is opened anew by every simulator, out of reach
+    env = process.environment
+    is_open = isinstance(env, check_gymnasium().Env)
+    if not is_open or env.render_mode != "rgb_array":
+        raise ValidationError(
+            f"{env} cannot be shown; use Environment(gymnasium.make(..., "
+            'render_mode="rgb_array"))',
+            attr="env_node",
+        )
+    node = nengo.Node(View(env), size_in=1, label=label)
+    nengo.Connection(env_node[process.step], node, synapse=None)
     return node

@@ -286,14 +286,16 @@ class EPESSim(Operator):
     Parameters
     ----------
     signals : dict of str to Signal
-        ``activities`` (n_pre,), ``port`` (size_in,), ``third_factor`` (1,) or
-        (n_post,), ``eligibility`` and ``trace``, both with n_post rows or one row that
-        stands for all, ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (), and
-        ``memory``, the state of a bounded step.
+        ``activities`` (n_pre,), ``port`` (size_in,), ``td_error`` (size_td_error,),
+        ``third_factor`` (1,) or (n_post,), ``eligibility`` (n_post,), ``trace``,
+        ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (), and ``memory``, the
+        state of a bounded step.
     trace_state : dict of str to Signal
         What the trace stores in addition to itself.
     rule_type : EPES
         The rule type.
+    equal_rows : bool, optional
+        Whether the trace is a view in which one stored row stands for all.
     tag : str, optional
         Name of the rule in error messages.
 
@@ -301,8 +303,8 @@ class EPESSim(Operator):
     -----
     1. sets ``[]``
     2. incs ``[]``
-    3. reads ``[activities, port, third_factor, eligibility, weights]``, the weights
-       only if they decay or have bounds
+    3. reads ``[activities, port, td_error, third_factor, eligibility, weights]``, the
+       weights only if they decay or have bounds
     4. updates ``[delta, trace, n_steps, *trace_state, memory]``, the memory only if
        there is a bounded step
 
@@ -321,13 +323,14 @@ class EPESSim(Operator):
     ((20,), (1, 20), (1, 20))
     """
 
-    def __init__(self, signals, trace_state, rule_type, tag=None):
+    def __init__(self, signals, trace_state, rule_type, equal_rows=False, tag=None):
         super().__init__(tag=tag)
         self.rule_type = rule_type
+        self.equal_rows = equal_rows
         self.trace_state_names = tuple(trace_state)
         self.sets = []
         self.incs = []
-        names = ("activities", "port", "third_factor", "eligibility")
+        names = ("activities", "port", "td_error", "third_factor", "eligibility")
         self.reads = [signals[name] for name in names]
         if rule_type.weight_bounds is not None or rule_type.weight_decay > 0.0:
             self.reads.append(signals["weights"])
@@ -349,17 +352,17 @@ class EPESSim(Operator):
     @property
     def third_factor(self):
         """(Signal) Third factor at the post side."""
-        return self.reads[2]
+        return self.reads[3]
 
     @property
     def eligibility(self):
         """(Signal) Characteristic eligibility at the post side."""
-        return self.reads[3]
+        return self.reads[4]
 
     @property
     def weights(self):
         """(Signal or None) Weights, if the change depends on them."""
-        return self.reads[4] if len(self.reads) > 4 else None
+        return self.reads[5] if len(self.reads) > 5 else None
 
     @property
     def delta(self):
@@ -395,6 +398,8 @@ class EPESSim(Operator):
         activities, port = signals[self.activities], signals[self.port]
         third, eligibility = signals[self.third_factor], signals[self.eligibility]
         delta, trace_array = signals[self.delta], signals[self.trace]
+        if self.equal_rows:
+            trace_array, eligibility = trace_array[:1], eligibility[:1]
         n_steps = signals[self.n_steps]
         weights = None if self.weights is None else signals[self.weights]
         memory = None if self.memory is None else signals[self.memory]
@@ -515,7 +520,7 @@ def build_epes(model, epes, rule):
         name = "eligibility (or use size_eligibility=0, for an eligibility of 1)"
         inputs[name] = epes.eligibility
     port = build_port(model, rule, inputs)
-    third_factor = port[epes.td_error]
+    third_factor = td_error = port[epes.td_error]
     if epes.size_eligibility:
         eligibility = port[epes.eligibility]
     else:
@@ -545,24 +550,25 @@ def build_epes(model, epes, rule):
     signals = {
         "activities": build_activities(model, conn, epes.pre_synapse),
         "port": port,
+        "td_error": td_error,
         "third_factor": third_factor,
-        "eligibility": eligibility if equal_rows else at_post,
+        "eligibility": at_post,
         "weights": model.sig[conn]["weights"],
         "delta": model.sig[rule]["delta"],
-        "trace": trace,
+        "trace": repeat_rows(trace, shape[0]) if equal_rows else trace,
         "n_steps": Signal(np.zeros((), np.int64), name=f"{conn}.n_steps"),
     }
     if epes.step is not None:
         signals["memory"] = as_signal(epes.step.initial_state(), f"{conn}.step")
-    model.add_op(EPESSim(signals, state, epes, tag=str(rule)))
+    model.add_op(EPESSim(signals, state, epes, equal_rows, tag=str(rule)))
 
     model.params[rule] = BuiltEPES(feedback_matrix(feedback, shape[0]))
     model.sig[rule].update(
         error=port,
-        td_error=port[epes.td_error],
+        td_error=td_error,
         characteristic_eligibility=at_post,
         activities=signals["activities"],
-        eligibility_trace=repeat_rows(trace, shape[0]) if equal_rows else trace,
+        eligibility_trace=signals["trace"],
     )
     if psi is not None:
         model.sig[rule]["post_derivative"] = psi

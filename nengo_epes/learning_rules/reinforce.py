@@ -205,11 +205,13 @@ class GaussianREINFORCESim(Operator):
     Parameters
     ----------
     reads : dict of str to Signal
-        ``activities`` (n_pre,), ``port`` (size_in,), ``weights`` (n_rows, n_pre).
+        ``activities`` (n_pre,), ``port`` (size_in,), ``reward`` (1,), ``weights``
+        (n_rows, n_pre).
     state : dict of str to Signal
         ``delta``, ``eligibility``, ``gradient``, ``accumulated_gradients`` (n_rows,
-        n_pre); ``decision``, what the port's decision held in the last step in which
-        there was one; ``objective``, ``step_count`` (1,); ``n_steps`` ().
+        n_pre); ``score`` (n_rows,) and ``action``, ``mean``, ``standard_deviation``,
+        ``log_density`` (n_actions,) of the last decision; ``objective`` and
+        ``step_count`` (1,); ``n_steps`` ().
     rule_type : GaussianREINFORCE
         The rule type.
     tag : str, optional
@@ -219,9 +221,9 @@ class GaussianREINFORCESim(Operator):
     -----
     1. sets ``[]``
     2. incs ``[]``
-    3. reads ``[activities, port, weights]``, the weights only if they have bounds
-    4. updates ``[delta, eligibility, gradient, accumulated_gradients, decision,
-       objective, step_count, n_steps]``
+    3. reads ``[activities, port, reward, weights]``, the weights only if they have
+       bounds
+    4. updates the state
 
     Examples
     --------
@@ -249,10 +251,10 @@ class GaussianREINFORCESim(Operator):
         "eligibility",
         "gradient",
         "accumulated_gradients",
-        "decision",
         "objective",
         "step_count",
         "n_steps",
+        *DECISION,
     )
 
     def __init__(self, reads, state, rule_type, tag=None):
@@ -260,7 +262,7 @@ class GaussianREINFORCESim(Operator):
         self.rule_type = rule_type
         self.sets = []
         self.incs = []
-        self.reads = [reads["activities"], reads["port"]]
+        self.reads = [reads[name] for name in ("activities", "port", "reward")]
         if rule_type.weight_bounds is not None:
             self.reads.append(reads["weights"])
         self.updates = [state[name] for name in self.NAMES]
@@ -278,7 +280,7 @@ class GaussianREINFORCESim(Operator):
     @property
     def weights(self):
         """(Signal or None) Weights, if they have bounds."""
-        return self.reads[2] if len(self.reads) > 2 else None
+        return self.reads[3] if len(self.reads) > 3 else None
 
     @property
     def delta(self):
@@ -293,22 +295,17 @@ class GaussianREINFORCESim(Operator):
         """Make the function of one simulator step."""
         activities, port = signals[self.activities], signals[self.port]
         weights = None if self.weights is None else signals[self.weights]
-        (
-            delta,
-            eligibility,
-            gradient,
-            accumulated,
-            decision,
-            objective,
-            count,
-            n_steps,
-        ) = (signals[signal] for signal in self.updates)
+        state = dict(zip(self.NAMES, (signals[s] for s in self.updates), strict=True))
+        delta, eligibility = state["delta"], state["eligibility"]
+        gradient, accumulated = state["gradient"], state["accumulated_gradients"]
+        objective, count = state["objective"], state["step_count"]
+        score, n_steps = state["score"], state["n_steps"]
         rule = self.rule_type
         rate, scale = rule.learning_rate / activities.size, rule.objective_scale
         episodic, averages = rule.regime == "episodic", rule.average
-        arriving, decided = port[rule.decision][1:], rule.decision.start
-        score = decision[: rule.n_rows]
-        log_density = decision[-rule.n_actions :]
+        decided = rule.decision.start
+        layout = gaussian.decision_layout(rule.n_rows, rule.n_actions)
+        arriving = [(state[x], port[rule.decision][layout[x]]) for x in DECISION]
         check = make_check(
             self.tag,
             rule.learning_rate,
@@ -318,8 +315,9 @@ class GaussianREINFORCESim(Operator):
         )
 
         def take_decision(reward):
-            decision[...] = arriving
-            objective[...] = gaussian.objective(log_density, reward, scale)
+            for array, value in arriving:
+                array[...] = value
+            objective[...] = gaussian.objective(state["log_density"], reward, scale)
             change = gaussian.weight_change(score, activities, reward, scale)
             mean, _ = gaussian.accumulate(accumulated, count, change, rule.decay)
             accumulated[...] = mean
@@ -405,29 +403,27 @@ def build_gaussian_reinforce(model, rule_type, rule):
     _check_decisions(model, rule)
     activities = build_activities(model, conn, rule_type.pre_synapse)
     delta = model.sig[rule]["delta"]
-    layout = gaussian.decision_layout(rule_type.n_rows, rule_type.n_actions)
     shapes = {
         "eligibility": delta.shape,
         "gradient": delta.shape,
         "accumulated_gradients": delta.shape,
-        "decision": (layout["log_density"].stop - 1,),
         "objective": (1,),
         "step_count": (1,),
+        **dict.fromkeys(DECISION, (rule_type.n_actions,)),
+        "score": (rule_type.n_rows,),
     }
     state = {name: Signal(shape=shapes[name], name=f"{rule}.{name}") for name in shapes}
-    decision = state["decision"]
-    model.sig[rule].update(
-        {name: state[name] for name in shapes if name != "decision"},
-        reward=port[rule_type.reward],
-        activities=activities,
-    )
-    for name in DECISION:
-        where = layout[name]
-        model.sig[rule][name] = decision[where.start - 1 : where.stop - 1]
+    reward = port[rule_type.reward]
+    model.sig[rule].update(state, reward=reward, activities=activities)
     state["delta"] = delta
     state["n_steps"] = Signal(np.zeros((), np.int64), name=f"{rule}.n_steps")
     weights = model.sig[conn]["weights"]
-    reads = {"activities": activities, "port": port, "weights": weights}
+    reads = {
+        "activities": activities,
+        "port": port,
+        "reward": reward,
+        "weights": weights,
+    }
     model.add_op(GaussianREINFORCESim(reads, state, rule_type, tag=str(rule)))
 
 

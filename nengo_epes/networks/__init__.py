@@ -10,6 +10,7 @@ from nengo_epes.networks.features import (
     place_cells,
     random_features,
 )
+from nengo_epes.networks.learned_decoders import LearnerSettings
 from nengo_epes.networks.policies import GaussianPolicy, SoftmaxPolicy
 from nengo_epes.networks.td_error import TDError
 
@@ -19,6 +20,7 @@ __all__ = [
     "Baseline",
     "Critic",
     "GaussianPolicy",
+    "LearnerSettings",
     "NormalizedExponential",
     "SoftmaxPolicy",
     "TDError",

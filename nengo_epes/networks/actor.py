@@ -6,8 +6,7 @@ import nengo
 from nengo.exceptions import ValidationError
 
 from nengo_epes.arithmetic.step_sizes import Intentional
-from nengo_epes.networks.learned_decoders import LearnedDecoders
-from nengo_epes.synapses import z
+from nengo_epes.networks.learned_decoders import LearnedDecoders, LearnerSettings
 
 STEP = Intentional(0.02, normalize=True)
 
@@ -32,22 +31,19 @@ class Actor(LearnedDecoders):
     state : nengo.Ensemble
         Neurons that represent the state, see `place_cells` and `random_features`.
     policy : SoftmaxPolicy or GaussianPolicy
-        With ``trigger=True``, so that it decides when it is told to; where
-        ``immediate``, with ``period=dt``.
-    discount, lambda_ : float, optional
-        Their product is what the trace decays by from decision to decision.
+        A policy with ``trigger=True``.
     step : float or Intentional or ObGD, optional
-        See `Critic`; here the TD error should be divided by its usual size.
-    pre_synapse, immediate, dt
-        See `Critic`. Where immediate, an action is drawn before the weights have
-        changed by the TD error that comes in the same step.
+        Step size, or bounded step; here it should divide the TD error by its usual
+        size.
+    **settings
+        Further fields of `LearnerSettings`, the same as for `Critic`.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
     Raises
     ------
     ValidationError
-        As `Critic`; and if the policy has no trigger, or has one where immediate.
+        As `Critic`; and if the policy has no trigger.
     BuildError
         If the simulator has another dt.
 
@@ -71,43 +67,24 @@ class Actor(LearnedDecoders):
         self,
         state,
         policy,
-        discount=0.99,
-        lambda_=0.9,
+        *,
         step=STEP,
-        pre_synapse=None,
-        immediate=False,
-        dt=0.001,
         label="actor",
         seed=None,
         add_to_container=None,
+        **settings,
     ):
-        super().__init__(
-            state,
-            discount * lambda_,
-            step,
-            "accumulating",
-            pre_synapse,
-            immediate,
-            dt,
-            label,
-            seed,
-            add_to_container,
-        )
-        if (policy.trigger is None) != immediate:
+        settings = LearnerSettings(step, **settings)
+        super().__init__(state, settings, label, seed, add_to_container)
+        if policy.trigger is None:
             raise ValidationError(
-                "immediate=True needs a policy that decides in every step, with "
-                f"period={dt:g}"
-                if immediate
-                else "the policy has to be told when to decide: give it trigger=True",
+                "a policy in an actor decides on a signal: give it trigger=True",
                 attr="policy",
                 obj=self,
             )
         self.policy = policy
         self.action = policy.action
         with self:
-            if policy.trigger is not None:
-                nengo.Connection(self.decide, policy.trigger, synapse=None)
+            nengo.Connection(self.decide, policy.trigger, synapse=None)
             score = policy.decision[1 : 1 + policy.input.size_in]
-            self.learned = self.learn(
-                state.neurons, policy.input, score, z**-2 if immediate else pre_synapse
-            )
+            self.learned = self.learn(policy.input, score)

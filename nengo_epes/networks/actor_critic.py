@@ -6,7 +6,6 @@ import nengo
 
 from nengo_epes.networks import actor, critic
 from nengo_epes.networks.td_error import TDError
-from nengo_epes.synapses import z
 
 
 class ActorCritic(nengo.Network):
@@ -25,16 +24,15 @@ class ActorCritic(nengo.Network):
         Neurons that represent the state, see `place_cells` and `random_features`.
     policy : SoftmaxPolicy or GaussianPolicy
         See `Actor`.
-    discount, lambda_ : float, optional
-        Of both traces, see `Critic`.
     critic_step, actor_step : float or Intentional or ObGD, optional
         See `Critic` and `Actor`. The step sizes fit environments whose rewards, scaled,
         sum up to values of the order of 1 to 10.
     entropy_bonus : float, optional
         :math:`\beta`: every decision earns :math:`\beta H(\pi)` besides its reward,
         with the entropy H in nats, so that the policy goes on exploring.
-    pre_synapse, immediate, dt
-        See `Critic`.
+    **settings
+        Further fields of `LearnerSettings`, for both: ``discount``, ``lambda_``,
+        ``pre_synapse`` and ``dt``.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
@@ -91,37 +89,29 @@ class ActorCritic(nengo.Network):
         self,
         state,
         policy,
-        discount=0.99,
-        lambda_=0.9,
+        *,
         critic_step=critic.STEP,
         actor_step=actor.STEP,
         entropy_bonus=0.0,
-        pre_synapse=None,
-        immediate=False,
-        dt=0.001,
         label="agent",
         seed=None,
         add_to_container=None,
+        **settings,
     ):
         super().__init__(label=label, seed=seed, add_to_container=add_to_container)
-        how = {"pre_synapse": pre_synapse, "immediate": immediate, "dt": dt}
         with self:
-            self.critic = critic.Critic(
-                state, discount, lambda_, critic_step, **how, label="critic"
-            )
-            self.actor = actor.Actor(
-                state, policy, discount, lambda_, actor_step, **how, label="actor"
-            )
-            self.td = TDError(remembers=not immediate, label="TD error")
+            self.critic = critic.Critic(state, step=critic_step, **settings)
+            self.actor = actor.Actor(state, policy, step=actor_step, **settings)
+            self.td = TDError(label="TD error")
             self.policy, self.action = policy, policy.action
-            self._wire_td_error(immediate)
+            self._wire_td_error()
             self._add_evaluation()
             # a warning names those of these to which nothing is connected
             self.needed = ("discount", "learn", "decide")
             if entropy_bonus:
-                self._add_entropy(entropy_bonus, immediate)
+                self._add_entropy(entropy_bonus)
 
-    def _wire_td_error(self, immediate):
+    def _wire_td_error(self):
         self.reward, self.discount = self.td.reward, self.td.discount
         self.decide = nengo.Node(size_in=1, label="decide")
         self.reset = nengo.Node(size_in=1, label="reset")
@@ -130,10 +120,7 @@ class ActorCritic(nengo.Network):
             wires.append((self.td.output, learner.td_error))
             wires.append((self.decide, learner.decide))
             wires.append((self.reset, learner.reset))
-        if immediate:
-            wires.append((self.critic.last_value, self.td.last_value))
-        else:
-            wires.append((self.decide, self.td.decide))
+        wires.append((self.decide, self.td.decide))
         for source, target in wires:
             nengo.Connection(source, target, synapse=None)
 
@@ -147,17 +134,15 @@ class ActorCritic(nengo.Network):
         nengo.Connection(gate, self.td.learn, synapse=None)
         nengo.Connection(self.evaluate, self.policy.greedy, synapse=None)
 
-    def _add_entropy(self, bonus, immediate):
+    def _add_entropy(self, bonus):
         decision = self.policy.decision
         entropy = nengo.Node(
             _Entropy(self.policy.entropy, bonus),
             size_in=decision.size_out,
             label="entropy",
         )
-        # where immediate, the reward is already that of the decision before
-        lag = z**-1 if immediate else None
         nengo.Connection(decision, entropy, synapse=None)
-        nengo.Connection(entropy, self.reward, synapse=lag)
+        nengo.Connection(entropy, self.reward, synapse=None)
 
 
 def _learns_now(t, learn_and_evaluate):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import nengo
-import numpy as np
 
 from nengo_epes.arithmetic.step_sizes import Intentional
-from nengo_epes.networks.learned_decoders import LearnedDecoders
-from nengo_epes.synapses import z
+from nengo_epes.networks.learned_decoders import LearnedDecoders, LearnerSettings
 
 STEP = Intentional(0.4)
 
@@ -38,50 +36,32 @@ class Critic(LearnedDecoders):
                    next pulse
     ============== ============================== ====================================
 
-    So each value is that of the textbook, where both are taken with the weights as they
-    are before the change. That needs n of at least 2. With n = 1 nothing can be kept:
-    when :math:`\delta_k` is due, :math:`V(s_{k-1})` has been computed with the weights
-    of a step before. For this there is ``immediate``: a copy of the population, which
-    shows the activities of the step before, has the same weights, learned by a
-    connection of its own. Both rules take in activities, eligibility and ``decide``
-    one step late, as the last state's.
+    So each value is that of the textbook, where both are computed with the weights
+    before the change. That needs n of at least 2.
 
     Parameters
     ----------
     state : nengo.Ensemble
         Neurons that represent the state, see `place_cells` and `random_features`.
-    discount : float, optional
-        :math:`\gamma` of the trace; `TDError` gets its own from the environment.
-    lambda_ : float, optional
-        :math:`\lambda`; 0 for no trace. Their product is from 0 to below 1.
     step : float or Intentional or ObGD, optional
-        A number is the textbook's step size :math:`\alpha`, for activities in hertz (a
-        tenth of one over :math:`|a|^2` is a good start); else a bounded step, see
-        `nengo_epes.arithmetic.step_sizes`, which needs no tuning to the size of the activities.
-    trace_type : str, optional
-        See `EPES`.
-    pre_synapse : Synapse or float or None, optional
-        Filters the activities; None for neurons of rates, 0.02 or so for spiking ones.
-    immediate : bool, optional
-        Whether it works with one simulator step a decision, at twice the cost.
-    dt : float, optional
-        The simulator's step, for which the trace is made; another one is refused.
+        Step size, or bounded step.
+    **settings
+        Further fields of `LearnerSettings`: ``discount``, ``lambda_``, ``trace_type``,
+        ``pre_synapse`` and ``dt``.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
     Raises
     ------
     ValidationError
-        If spiking neurons have no filter, ``immediate`` has one, or the trace's decay
-        is out of range.
+        If spiking neurons have no filter, or the trace's decay is out of range.
     BuildError
         If the simulator has another dt.
 
     Notes
     -----
     Nodes of one dimension: ``td_error``, ``decide``, ``reset`` (empties the trace),
-    ``value``, and ``last_value``, which is None unless ``immediate``. ``learned`` is
-    the connection that learns.
+    and ``value``. ``learned`` is the connection that learns.
 
     Examples
     --------
@@ -99,51 +79,16 @@ class Critic(LearnedDecoders):
     def __init__(
         self,
         state,
-        discount=0.99,
-        lambda_=0.9,
+        *,
         step=STEP,
-        trace_type="accumulating",
-        pre_synapse=None,
-        immediate=False,
-        dt=0.001,
         label="critic",
         seed=None,
         add_to_container=None,
+        **settings,
     ):
-        super().__init__(
-            state,
-            discount * lambda_,
-            step,
-            trace_type,
-            pre_synapse,
-            immediate,
-            dt,
-            label,
-            seed,
-            add_to_container,
-        )
+        settings = LearnerSettings(step, **settings)
+        super().__init__(state, settings, label, seed, add_to_container)
         with self:
             one = nengo.Node(1.0, label="one")
             self.value = nengo.Node(size_in=1, label="value")
-            self.learned = self.learn(
-                state.neurons, self.value, one, z**-2 if immediate else pre_synapse
-            )
-            self.last_value = None
-            if immediate:
-                self._add_last_value(one)
-
-    def _add_last_value(self, one):
-        """Weight the activities of the step before by weights of the same course."""
-        n_neurons = self.state.n_neurons
-        echo = nengo.Ensemble(
-            n_neurons,
-            1,
-            neuron_type=nengo.RectifiedLinear(),
-            encoders=np.ones((n_neurons, 1)),
-            gain=np.ones(n_neurons),
-            bias=np.zeros(n_neurons),
-            label="activities of the step before",
-        )
-        nengo.Connection(self.state.neurons, echo.neurons, synapse=z**-1)
-        self.last_value = nengo.Node(size_in=1, label="last_value")
-        self.learn(echo.neurons, self.last_value, one, None)
+            self.learned = self.learn(self.value, one)

@@ -10,20 +10,14 @@ import numpy as np
 from nengo.builder.builder import Builder
 from nengo.builder.processes import build_process
 from nengo.exceptions import NengoWarning, ValidationError
-from nengo.params import BoolParam, NumberParam
+from nengo.params import NumberParam
 
 
-class _Pulses(nengo.Process):
-    """The exact TD error, see `TDError`: reward, discount, V, learn, and a last entry.
+class DiscreteTDError(nengo.Process):
+    """The exact TD error, see `TDError`: reward, discount, V, learn, decide."""
 
-    The last is decide, by which V(s) is kept, or V(s) itself.
-    """
-
-    remembers = BoolParam("remembers")
-
-    def __init__(self, remembers):
+    def __init__(self):
         super().__init__(default_size_in=5, default_size_out=1)
-        self.remembers = remembers
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
         """Make the value of the state in which the last decision was made."""
@@ -31,21 +25,23 @@ class _Pulses(nengo.Process):
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
         """Make the function of one step."""
-        kept, remembers = state["value"], self.remembers
+        last_value = state["value"]
 
         def step_td_error(t, x):
-            reward, discount, value, learns, last = x
-            before = kept[0] if remembers else last
-            error = (reward + discount * value - before) / dt if learns > 0.5 else 0.0
-            if remembers and last > 0.5:
-                kept[0] = value
+            reward, discount, value, learns, decides = x
+            error = 0.0
+            if learns > 0.5:
+                error = (reward + discount * value - last_value[0]) / dt
+            if decides > 0.5:
+                last_value[0] = value
             return np.array([error])
 
         return step_td_error
 
 
-@Builder.register(_Pulses)
-def _build_pulses(model, process, sig_in=None, sig_out=None, mode="set"):
+@Builder.register(DiscreteTDError)
+def build_discrete_td_error(model, process, sig_in=None, sig_out=None, mode="set"):
+    """Build the process, and warn of networks that would not learn."""
     if model.toplevel is not None:
         _warn_of_unconnected(model.toplevel, process)
     return build_process(model, process, sig_in, sig_out, mode)
@@ -68,7 +64,7 @@ def _warn_of_unconnected(toplevel, process):
             )
 
 
-class _Continuous(nengo.Process):
+class ContinuousTDError(nengo.Process):
     """The TD error of continuous time, see `TDError`: reward, V, terminated, reset."""
 
     tau = NumberParam("tau", low=0, low_open=True)
@@ -133,28 +129,23 @@ class TDError(nengo.Network):
     smoothing : float, optional
         Time constant in seconds of the derivative dV/dt, which is that of V's Lowpass;
         0 for the difference of two steps. Only of the continuous one.
-    remembers : bool, optional
-        True: V(s) is kept from the last step in which ``decide`` was above 0.5. False:
-        it comes in at ``last_value``, from a `Critic` that is ``immediate``. Only of
-        the exact one.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
     Raises
     ------
     ValidationError
-        If ``smoothing`` is given without ``tau``, or ``remembers=False`` with it.
+        If ``smoothing`` is given without ``tau``.
 
     Warns
     -----
     NengoWarning
-        When the exact one is built, if nothing is connected to ``learn``, or ``decide``
-        or ``last_value``.
+        When the exact one is built, if nothing is connected to ``learn`` or ``decide``.
 
     Notes
     -----
-    Nodes of one dimension. Exact: ``reward``, ``discount``, ``value``, ``learn``, then
-    ``decide`` or ``last_value``, and ``output``. Continuous: ``reward``, ``value``,
+    Nodes of one dimension. Exact: ``reward``, ``discount``, ``value``, ``learn``,
+    ``decide`` and ``output``. Continuous: ``reward``, ``value``,
     ``terminated`` (above 0.5: V counts as 0, and so falls to it), ``reset`` (above 0.5:
     a jump of V has no slope, because another episode begins), and ``output``.
 
@@ -186,7 +177,6 @@ class TDError(nengo.Network):
         self,
         tau=None,
         smoothing=0.0,
-        remembers=True,
         label=None,
         seed=None,
         add_to_container=None,
@@ -199,20 +189,12 @@ class TDError(nengo.Network):
                 attr="smoothing",
                 obj=self,
             )
-        if tau is not None and not remembers:
-            raise ValidationError(
-                f"with tau={tau:g} no value is remembered in any case; leave "
-                "remembers out",
-                attr="remembers",
-                obj=self,
-            )
         if tau is None:
-            process = _Pulses(remembers)
-            last = "decide" if remembers else "last_value"
-            names = ("reward", "discount", "value", "learn", last)
-            self.needed = ("learn", last)
+            process = DiscreteTDError()
+            names = ("reward", "discount", "value", "learn", "decide")
+            self.needed = ("learn", "decide")
         else:
-            process = _Continuous(tau, smoothing)
+            process = ContinuousTDError(tau, smoothing)
             names = ("reward", "value", "terminated", "reset")
         with self:
             error = nengo.Node(process, label="TD error")

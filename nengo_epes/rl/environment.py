@@ -8,7 +8,7 @@ import nengo
 import numpy as np
 from nengo.builder import Builder
 from nengo.builder.processes import build_process
-from nengo.exceptions import SimulationError
+from nengo.exceptions import SimulationError, ValidationError
 from nengo.params import DictParam, IntParam, NdarrayParam, NumberParam, Parameter
 
 from nengo_epes.rl.spaces import ActionSpace, ObservationSpace, open_environment
@@ -55,9 +55,8 @@ class Environment(nengo.Process):
                            is over
     ====================== ======================================================
 
-    With one simulator step a slot all three coincide. A slot in which an episode ends
-    shows its last observation; the next one is the first of a new episode, for
-    which the action is ignored.
+    A slot in which an episode ends shows its last observation; the next one is the
+    first of a new episode, for which the action is ignored.
 
     Connect the action with a delay of a step (``synapse=z**-1``), which also breaks the
     loop of environment and network.
@@ -72,7 +71,8 @@ class Environment(nengo.Process):
     arguments : dict, optional
         Keyword arguments for `gymnasium.make` or the constructor.
     steps_per_action : int, optional
-        Simulator steps a step of the environment.
+        Simulator steps a step of the environment, at least 2: the TD error is sent
+        after the network has settled, and before the next decision.
     discount_factor : float, optional
         What is put out as discount unless the episode has terminated.
     reward_scale : float, optional
@@ -137,7 +137,7 @@ class Environment(nengo.Process):
 
     environment = Parameter("environment")
     arguments = DictParam("arguments")
-    steps_per_action = IntParam("steps_per_action", low=1)
+    steps_per_action = IntParam("steps_per_action")
     discount_factor = NumberParam("discount_factor", low=0, high=1)
     reward_scale = NumberParam("reward_scale")
     observation_range = NdarrayParam("observation_range", shape=("*", 2), optional=True)
@@ -165,6 +165,13 @@ class Environment(nengo.Process):
         self.environment = environment
         self.arguments = arguments or {}
         self.steps_per_action = steps_per_action
+        if self.steps_per_action < 2:
+            raise ValidationError(
+                f"must be at least 2 (got {steps_per_action}): the TD error is sent in "
+                "one simulator step, and the next decision is made in another",
+                attr="steps_per_action",
+                obj=self,
+            )
         self.discount_factor = discount_factor
         self.reward_scale = reward_scale
         self.observation_range = self._seen.ranges
@@ -214,7 +221,7 @@ class Environment(nengo.Process):
 
         shown = np.zeros(shape_out)
         to_show, numbers, clock = np.split(shown, [seen.size, seen.size + held.size])
-        learns = max(every - 2, 0)
+        learns = every - 2
 
         def step_environment(t, action):
             count = steps.item()

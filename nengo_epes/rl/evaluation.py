@@ -1,4 +1,4 @@
-"""What an agent has learned, measured: greedy episodes from fixed beginnings."""
+"""Episodes, and the returns of a trained agent from fixed initial states."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_epes import learned
+from nengo_epes.rl.presets import build
 from nengo_epes.rl.spaces import check_gymnasium
-from nengo_epes.rl.training import run_episode, solved_after, train
 
 gymnasium = check_gymnasium()
 
@@ -17,15 +18,76 @@ gymnasium = check_gymnasium()
 FIRST_RESET = 1_000_000
 
 
-class FixedResets(gymnasium.Wrapper):
-    """An environment whose n-th episode begins from a seed of its own.
+def run_episode(simulator, env_node):
+    """Simulate until the current episode is over.
+
+    Parameters
+    ----------
+    simulator : nengo.Simulator
+        Simulator of the network, at the end of a slot of the environment.
+    env_node : nengo.Node
+        Node whose output is an `nengo_epes.rl.environment.Environment`.
+
+    Returns
+    -------
+    episode_return : float
+        Sum of the rewards of the episode.
+    length : int
+        Environment steps of the episode.
+
+    Examples
+    --------
+    >>> network, env_node, agent = build("CartPole-v1", n_neurons=50)
+    >>> with nengo.Simulator(network, progress_bar=False) as simulator:
+    ...     episode_return, length = run_episode(simulator, env_node)
+    >>> episode_return == length
+    True
+    """
+    env = env_node.output
+    now = simulator.signals[simulator.model.sig[env_node]["out"]]
+    while True:
+        for _ in range(env.steps_per_action):
+            simulator.step()
+        if now[env.terminated] or now[env.truncated]:
+            return now[env.episode_return].item(), int(now[env.step].item())
+
+
+def learned_weights(simulator, agent):
+    """Return copies of the weights that an agent has learned.
+
+    Parameters
+    ----------
+    simulator : nengo.Simulator
+        A simulator that is not closed.
+    agent : nengo_epes.networks.ActorCritic
+        The agent, in the simulated network.
+
+    Returns
+    -------
+    dict of str to array
+        Weights of ``critic`` and ``actor``, shape (outputs, neurons).
+
+    Examples
+    --------
+    >>> network, env_node, agent = build("CartPole-v1", n_neurons=50)
+    >>> with nengo.Simulator(network, progress_bar=False) as simulator:
+    ...     weights = learned_weights(simulator, agent)
+    >>> {name: values.shape for name, values in weights.items()}
+    {'critic': (1, 50), 'actor': (2, 50)}
+    """
+    parts = {"critic": agent.critic, "actor": agent.actor}
+    return {x: learned.weights(simulator, parts[x].learned) for x in parts}
+
+
+class FixedResets(gymnasium.Wrapper):  # type: ignore[name-defined]
+    """An environment whose n-th episode starts from a seed of its own.
 
     Parameters
     ----------
     env : gymnasium.Env
         The environment.
     first : int
-        Seed of the first episode; the others follow.
+        Seed of the first episode; episode n has ``first + n``.
 
     Examples
     --------
@@ -40,23 +102,23 @@ class FixedResets(gymnasium.Wrapper):
         self.episodes = 0
 
     def reset(self, *, seed=None, options=None):
-        """Begin the next episode, whatever the seed."""
+        """Start the next episode; the seed is ignored."""
         seed = self.first + self.episodes
         self.episodes += 1
         return self.env.reset(seed=seed, options=options)
 
 
 def make_fixed(environment, first=FIRST_RESET, **arguments):
-    """Make an environment with fixed beginnings.
+    """Make an environment with fixed initial states.
 
     Parameters
     ----------
     environment : str
-        As `gymnasium.make` knows it.
+        Id for `gymnasium.make`.
     first : int
-        See `FixedResets`.
+        Seed of the first episode, see `FixedResets`.
     **arguments
-        For `gymnasium.make`.
+        Arguments of `gymnasium.make`.
 
     Returns
     -------
@@ -64,55 +126,55 @@ def make_fixed(environment, first=FIRST_RESET, **arguments):
 
     Examples
     --------
-    >>> world = make_fixed("Pendulum-v1", g=9.81)
-    >>> world.first, world.unwrapped.g
+    >>> env = make_fixed("Pendulum-v1", g=9.81)
+    >>> env.first, env.unwrapped.g
     (1000000, 9.81)
     """
     return FixedResets(gymnasium.make(environment, **arguments), first)
 
 
-def evaluate(preset, weights, seed=0, n_episodes=100, environment=None, **options):
-    """Return what a trained agent earns, greedy, from the same beginnings for all.
+def evaluate(
+    environment, weights, seed=0, n_episodes=100, env=None, neurons=None, **changes
+):
+    """Return the returns of a trained, greedy agent from fixed initial states.
 
     Parameters
     ----------
-    preset : module
-        With ``ENVIRONMENT`` and ``build``, see `nengo_epes.rl.presets.preset`.
+    environment : str
+        Id of the environment, see `nengo_epes.rl.presets.preset`.
     weights : dict of str to array
-        From `nengo_epes.rl.training.learned_weights`.
+        Weights from `learned_weights`.
     seed : int
-        With which the agent was built and trained.
+        Seed with which the agent was built and trained.
     n_episodes : int
-        How many beginnings.
-    environment : callable, optional
-        Makes the environment; None for `make_fixed` of the preset's.
-    **options
-        With which it was built.
+        Number of episodes; the initial states are the same for all agents.
+    env : callable, optional
+        Constructor of the environment; None for `make_fixed` of its id.
+    neurons, **changes
+        Those with which the agent was built, see `nengo_epes.rl.presets.build`.
 
     Returns
     -------
-    (n_episodes,) array
-        The return of each.
+    (n_episodes,) ndarray
+        Return of each episode.
 
     Raises
     ------
     ValidationError
-        If there is no episode, or the weights are those of another agent.
+        If ``n_episodes`` is below 1, or the weights are those of another agent.
 
     Examples
     --------
-    >>> from nengo_epes.rl import cartpole
-    >>> from nengo_epes.rl import training
-    >>> trained = training.train(cartpole.build, n_steps=50, n_neurons=50)
-    >>> evaluate(cartpole, trained["weights"], n_episodes=2, n_neurons=50).shape
+    >>> weights = {"critic": np.zeros((1, 50)), "actor": np.ones((2, 50))}
+    >>> evaluate("CartPole-v1", weights, n_episodes=2, n_neurons=50).shape
     (2,)
     """
     if n_episodes < 1:
         raise ValidationError(f"must be at least 1 (got {n_episodes})", "n_episodes")
-    if environment is None:
-        environment = functools.partial(make_fixed, preset.ENVIRONMENT)
-    network, world, agent = preset.build(
-        seed, environment=environment, evaluate=True, **options
+    if env is None:
+        env = functools.partial(make_fixed, environment)
+    network, env_node, agent = build(
+        environment, seed, evaluate=True, env=env, neurons=neurons, **changes
     )
     for name, part in (("critic", agent.critic), ("actor", agent.actor)):
         wanted = part.learned.size_out, part.learned.size_in
@@ -124,48 +186,6 @@ def evaluate(preset, weights, seed=0, n_episodes=100, environment=None, **option
             )
         part.learned.transform = weights[name]
     with nengo.Simulator(network, progress_bar=False) as simulator:
-        return np.array([run_episode(simulator, world)[0] for _ in range(n_episodes)])
-
-
-def train_and_evaluate(preset, seed, n_steps, n_episodes=100, **options):
-    """Let an agent learn, and measure how well it does without its noise.
-
-    Parameters
-    ----------
-    preset : module
-        As `evaluate` takes it, with ``CRITERION``, the mean return over ``WINDOW``
-        episodes that counts as learned.
-    seed : int
-        Of the network, the environment and the actions.
-    n_steps : int
-        Steps of the environment after which no new episode begins.
-    n_episodes : int
-        Greedy episodes, see `evaluate`.
-    **options
-        For ``build`` of the preset.
-
-    Returns
-    -------
-    dict
-        ``greedy mean`` and ``greedy least``, of the returns of the greedy episodes;
-        ``episodes`` and ``steps`` after which the criterion was met in training, or
-        None; and the ``returns`` and ``lengths`` of all episodes of training.
-
-    Examples
-    --------
-    >>> from nengo_epes.rl import cartpole
-    >>> result = train_and_evaluate(cartpole, 0, 50, n_episodes=2, n_neurons=50)
-    >>> result["returns"] == result["lengths"], result["episodes"]
-    (True, None)
-    """
-    trained = train(preset.build, seed, n_steps, **options)
-    greedy = evaluate(preset, trained["weights"], seed, n_episodes, **options)
-    learned = solved_after(trained["returns"], preset.CRITERION, preset.WINDOW)
-    return {
-        "greedy mean": float(greedy.mean()),
-        "greedy least": float(greedy.min()),
-        "episodes": learned,
-        "steps": None if learned is None else int(trained["steps"][learned - 1]),
-        "returns": [round(x, 2) for x in trained["returns"].tolist()],
-        "lengths": np.diff(trained["steps"], prepend=0).tolist(),
-    }
+        return np.array(
+            [run_episode(simulator, env_node)[0] for _ in range(n_episodes)]
+        )

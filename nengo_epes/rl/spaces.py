@@ -7,8 +7,6 @@ from nengo.exceptions import ValidationError
 
 # Gymnasium writes "no bound" also as the largest number of single precision
 _UNBOUNDED = 1e30
-# nearer to 1 than this is taken for 1, where tanh is inverted
-_TANH_EDGE = 1e-12
 
 
 def check_gymnasium():
@@ -129,17 +127,6 @@ class ObservationSpace:
         if self._all_bounded:
             return clipped
         return np.where(self._bounded, clipped, np.tanh(flat))
-
-    def unscale(self, scaled):
-        """Return the (entries,) observation of which `scale` makes these numbers.
-
-        What was clipped comes back at its bound, and what tanh has made 1 as some 14.
-        """
-        # in single precision the edge would round to 1, whose arctanh is infinite
-        scaled = np.asarray(scaled, dtype=float)
-        inside = np.clip(scaled, -1 + _TANH_EDGE, 1 - _TANH_EDGE)
-        flat = np.where(self._bounded, scaled, np.arctanh(inside))
-        return flat * self._reach + self._centre
 
 
 class ActionSpace:

@@ -8,8 +8,9 @@ activities that are ``k - 1`` steps old. A system with passthrough (a tap at lag
 0) has no step to leave out: it arrives one step late on a Connection.
 """
 
+from nengo_epes.synapses.conversion import from_lti
 from nengo_epes.synapses.delays import Delay, TappedDelay, z
-from nengo_epes.synapses.lti import LTI, from_lti
+from nengo_epes.synapses.lti import LTI
 
 __all__ = ["LTI", "Delay", "TappedDelay", "from_lti", "z"]
 

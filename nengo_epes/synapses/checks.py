@@ -1,11 +1,13 @@
-"""What a delay, a weight and a step must be."""
+"""Checks and the builder that delays and linear systems share."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from numbers import Real
 
-from nengo.exceptions import ValidationError
+from nengo.builder.processes import build_process
+from nengo.exceptions import NengoWarning, ValidationError
 from nengo.utils.numpy import is_integer
 
 
@@ -51,3 +53,26 @@ def checked_weight(weight, synapse):
             obj=synapse,
         )
     return float(weight)
+
+
+def build_synapse(model, synapse, sig_in=None, sig_out=None, mode="set"):
+    """Build a delay or linear system, telling what passthrough costs.
+
+    The work is `nengo.builder.processes.build_process`'s; ``mode`` is "update" on
+    Connections and probes, where the simulator adds its step.
+    """
+    if mode == "update" and getattr(synapse, "lags", None) == (0,):
+        raise ValidationError(
+            "a delay of 0 steps cannot be had on a Connection, where a synapse takes "
+            "at least one step; use synapse=None",
+            attr="synapse",
+            obj=synapse,
+        )
+    if mode == "update" and synapse.has_passthrough:
+        warnings.warn(
+            f"{synapse} has passthrough, so that it arrives one step late on a "
+            "Connection; make every lag at least 1 to avoid that",
+            NengoWarning,
+            stacklevel=2,
+        )
+    return build_process(model, synapse, sig_in, sig_out, mode)

@@ -1,24 +1,99 @@
-"""Tapped delays, their algebra, and how they are built."""
+"""Tapped delays and their algebra: polynomials in 1/z, and quotients of them."""
 
 from __future__ import annotations
 
-import warnings
 from numbers import Real
 
 import numpy as np
 from nengo.builder import Builder
-from nengo.builder.processes import build_process
-from nengo.exceptions import NengoWarning, ValidationError
+from nengo.exceptions import ValidationError
 from nengo.params import NumberParam, TupleParam
 from nengo.synapses import Synapse
 from nengo.utils.numpy import is_integer
 
-from nengo_epes.synapses.algebra import TapAlgebra
 from nengo_epes.synapses.checks import (
+    build_synapse,
     check_sample_time,
     checked_lag,
     checked_weight,
 )
+from nengo_epes.synapses.lti import LTI, check_stable
+
+
+class TapAlgebra:
+    """Sums, multiples, products and quotients of anything with ``taps``.
+
+    The class that mixes it in has the pairs (lag, weight) in ``taps``, and makes a
+    new object of such pairs by ``from_taps``.
+    """
+
+    # numpy scalars on the left (`np.float64(0.5) * z**-10`) must come here
+    __array_ufunc__ = None
+
+    def __add__(self, other):
+        taps = _taps(other)
+        return NotImplemented if taps is None else self.from_taps([*self.taps, *taps])
+
+    __radd__ = __add__
+
+    def __mul__(self, other):
+        taps = _taps(other)
+        if taps is None:
+            return NotImplemented
+        return self.from_taps([(i + j, v * w) for i, v in self.taps for j, w in taps])
+
+    __rmul__ = __mul__
+
+    def __neg__(self):
+        return self * -1.0
+
+    def __sub__(self, other):
+        return NotImplemented if _taps(other) is None else self + -1.0 * other
+
+    def __rsub__(self, other):
+        return NotImplemented if _taps(other) is None else -self + other
+
+    def __truediv__(self, other):
+        if isinstance(other, Real):
+            return self * (1.0 / other)
+        taps = _taps(other)
+        return NotImplemented if taps is None else _quotient(self.taps, taps)
+
+    def __rtruediv__(self, other):
+        taps = _taps(other)
+        return NotImplemented if taps is None else _quotient(taps, self.taps)
+
+    def __pow__(self, exponent):
+        if not is_integer(exponent) or exponent < 0:
+            raise ValidationError(
+                f"power {exponent!r} of {self!r} must be a non-negative integer",
+                attr="exponent",
+                obj=self,
+            )
+        if exponent == 0:
+            return self.from_taps([(0, 1.0)])  # what z**0 is
+        power = self
+        for _ in range(exponent - 1):
+            power = power * self
+        return power
+
+
+def _taps(operand):
+    """Return the taps of an operand of the algebra; None if it is not one."""
+    if isinstance(operand, TapAlgebra):
+        return operand.taps
+    if isinstance(operand, Real):
+        return ((0, float(operand)),)
+    return None
+
+
+def _quotient(numerator, denominator):
+    """Divide two tapped delays: in general a linear system with poles."""
+    order = max(lag for lag, _ in (*numerator, *denominator))
+    num, den = np.zeros(order + 1), np.zeros(order + 1)
+    num[[lag for lag, _ in numerator]] = [weight for _, weight in numerator]
+    den[[lag for lag, _ in denominator]] = [weight for _, weight in denominator]
+    return from_polynomials(num, den, analog=False)
 
 
 class _EqualTuple(TupleParam):
@@ -196,6 +271,37 @@ class Delay(TappedDelay):
         return self.lags[0]
 
 
+def from_polynomials(num, den, analog, sample_time=None):
+    """Make the cheapest synapse of a transfer function, or refuse it.
+
+    Parameters and errors are those of `LTI` and `from_lti`.
+    """
+    num = np.trim_zeros(np.asarray(num, dtype=float), "f")
+    den = np.trim_zeros(np.asarray(den, dtype=float), "f")
+    if len(den) == 0 or not (np.isfinite(num).all() and np.isfinite(den).all()):
+        raise ValidationError(
+            f"the denominator must not vanish and all coefficients must be finite "
+            f"(got num={num}, den={den})",
+            attr="system",
+        )
+    if len(num) > len(den):
+        raise ValidationError(
+            f"the system is improper: order {len(num) - 1} over order "
+            f"{len(den) - 1} needs its future input; delay it, or add a fast lowpass",
+            attr="system",
+        )
+    if len(num) == 0:
+        return TappedDelay((1,), (0.0,))
+    if not analog and not np.any(den[1:]):
+        lags = range(len(den) - len(num), len(den))
+        delay = TappedDelay.from_taps(zip(lags, (num / den[0]).tolist(), strict=True))
+        if sample_time is None:
+            return delay
+        return TappedDelay(delay.lags, delay.weights, sample_time=sample_time)
+    check_stable(den, analog)
+    return LTI(num, den, analog=analog, sample_time=sample_time)
+
+
 class _ForwardShift:
     """The forward shift z of the z-transform; ``z**-n`` is a delay of n steps.
 
@@ -245,25 +351,4 @@ class _ForwardShift:
 z = _ForwardShift()
 
 
-@Builder.register(TappedDelay)
-def build_synapse(model, synapse, sig_in=None, sig_out=None, mode="set"):
-    """Build a delay or linear system, telling what passthrough costs.
-
-    The work is `nengo.builder.processes.build_process`'s; ``mode`` is "update" on
-    Connections and probes, where the simulator adds its step.
-    """
-    if mode == "update" and getattr(synapse, "lags", None) == (0,):
-        raise ValidationError(
-            "a delay of 0 steps cannot be had on a Connection, where a synapse takes "
-            "at least one step; use synapse=None",
-            attr="synapse",
-            obj=synapse,
-        )
-    if mode == "update" and synapse.has_passthrough:
-        warnings.warn(
-            f"{synapse} has passthrough, so that it arrives one step late on a "
-            "Connection; make every lag at least 1 to avoid that",
-            NengoWarning,
-            stacklevel=2,
-        )
-    return build_process(model, synapse, sig_in, sig_out, mode)
+Builder.register(TappedDelay)(build_synapse)

@@ -1,0 +1,318 @@
+"""Figures of what agents do and learn.
+
+They can be read in grey, and by the colour-blind. Every function draws into the axes
+that it receives, or makes a figure with pyplot.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from nengo.builder.ensemble import get_activities
+from nengo.exceptions import ValidationError
+
+__all__ = ["STYLES", "learning_curves", "policy_map", "raster", "value_map"]
+
+
+def __dir__():
+    return __all__
+
+
+# Okabe and Ito's colours, told apart by the dashes too
+STYLES: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "ls": "-"},
+    {"color": "#D55E00", "ls": "--"},
+    {"color": "#009E73", "ls": "-."},
+    {"color": "#CC79A7", "ls": ":"},
+    {"color": "#E69F00", "ls": (0, (5, 1, 1, 1, 1, 1))},
+    {"color": "#000000", "ls": (0, (1, 1))},
+)
+
+
+def _subplots(rows=1, columns=1, **options):
+    import matplotlib.pyplot as plt  # it looks for a display
+
+    size = (4.8 * columns + 0.6, 3.4 if rows == 1 else 1.7 * rows)
+    return plt.subplots(
+        rows, columns, figsize=size, sharex=True, layout="constrained", **options
+    )[1]
+
+
+def learning_curves(curves, window=50, over="steps", ax=None):
+    """Draw how the returns of episodes grow: median and quartiles over seeds.
+
+    A curve is the mean return of the last ``window`` episodes, at first of all until
+    then. It starts where every seed has finished an episode and stops where the first
+    seed stops: the median of the remaining seeds would be another one.
+
+    Parameters
+    ----------
+    curves : dict of str to sequence of dict
+        Runs of all seeds by label. A run has ``returns``, one for each episode, and
+        ``steps``, the number of environment steps at the end of each episode.
+    window : int, optional
+        Number of episodes in the mean.
+    over : {"steps", "episodes"}, optional
+        Horizontal axis.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; None for a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValidationError
+        If a label has no runs, a run has not as many steps as returns, or one seed
+        stopped before another finished an episode.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> runs = [{"returns": [1, 3, 5], "steps": [10, 20, 30]}] * 2
+    >>> ax = learning_curves({"an agent": runs}, window=2, ax=Figure().subplots())
+    >>> ax.lines[0].get_ydata().tolist()
+    [1.0, 2.0, 4.0]
+    """
+    drawn = {x: _over_seeds(x, runs, window, over) for x, runs in curves.items()}
+    ax = _subplots() if ax is None else ax
+    for (label, (x, quartiles)), style in zip(
+        drawn.items(), itertools.cycle(STYLES), strict=False
+    ):
+        low, median, high = quartiles
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)
+        ax.plot(x, median, **style, label=label)
+    episodes = "episode" if window == 1 else f"{window} episodes"
+    xlabel = {"steps": "steps of the environment", "episodes": "episodes"}[over]
+    ax.set(xlabel=xlabel, ylabel=f"mean return of the last {episodes}")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def _over_seeds(label, runs, window, over):
+    """Return x, (points,), and the quartiles of the runs, (3, points)."""
+    if not runs or any(len(run["returns"]) != len(run["steps"]) for run in runs):
+        raise ValidationError(
+            f"{label!r}: must be runs with as many steps as returns", attr="curves"
+        )
+    ends = [
+        np.asarray(run["steps"])
+        if over == "steps"
+        else np.arange(1, len(run["steps"]) + 1)
+        for run in runs
+    ]
+    start, stop = max(x[0] for x in ends), min(x[-1] for x in ends)
+    if start > stop:
+        raise ValidationError(
+            f"{label!r}: one run stopped after {stop} {over}, before another had "
+            f"finished an episode (after {start}); use longer runs",
+            attr="curves",
+        )
+    x = np.unique(np.concatenate(ends))
+    x = x[(start <= x) & (x <= stop)]
+    # the mean of a run changes where one of its episodes ends
+    rows = [
+        _mean_of_last(run["returns"], window)[np.searchsorted(own, x, side="right") - 1]
+        for own, run in zip(ends, runs, strict=True)
+    ]
+    return x, np.percentile(rows, [25, 50, 75], axis=0)
+
+
+def _mean_of_last(returns, window):
+    sums = np.cumsum(returns)
+    before = np.concatenate([np.zeros(min(window, len(sums))), sums[:-window]])
+    return (sums - before) / np.minimum(np.arange(1, len(sums) + 1), window)
+
+
+def value_map(simulator, critic, weights, x, y, labels, observe=None, ax=None):
+    """Draw the value that a critic gives to the states of a plane.
+
+    Parameters
+    ----------
+    simulator : nengo.Simulator
+        Simulator of the critic; it may be closed.
+    critic : nengo_epes.networks.Critic
+        The critic. For spiking neurons their rates at constant input are used.
+    weights : (1, neurons) array
+        Weights that it has learned.
+    x, y : (columns,), (rows,) array_like
+        Coordinates of the states, ascending.
+    labels : (str, str)
+        Names of the coordinates, with their units.
+    observe : callable, optional
+        ``observe(x, y)`` returns the input of the ensemble in the states, (states,
+        dimensions), for two arrays (states,). For a pendulum of angle x and angular
+        velocity y: ``np.stack([np.cos(x), np.sin(x), y / 8], axis=1)``. None: the
+        coordinates themselves.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; None for a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValidationError
+        If weights or observations have another shape.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from matplotlib.figure import Figure
+    >>> from nengo_epes.networks import Critic, random_features
+    >>> with nengo.Network(seed=0) as net:
+    ...     critic = Critic(random_features(20, dimensions=2))
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     learned = sim.signals[sim.model.sig[critic.learned]["weights"]].copy()
+    >>> position, velocity = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
+    >>> labels = ("position (m)", "velocity (m/s)")
+    >>> ax = value_map(
+    ...     sim, critic, learned, position, velocity, labels, ax=Figure().subplots()
+    ... )
+    >>> ax.collections[0].get_array().shape
+    (3, 5)
+    """
+    (values,) = _decoded(simulator, critic, weights, x, y, observe)
+    ax = _subplots() if ax is None else ax
+    _draw_map(ax, x, y, values, labels, "value")
+    return ax
+
+
+def policy_map(simulator, actor, weights, x, y, labels, observe=None, axes=None):
+    """Draw the actions of an actor in the states of a plane, a panel for each action.
+
+    A panel shows the probability of the action for a softmax policy, and the mean of
+    the action within the bounds of the policy for a Gaussian policy.
+
+    Parameters
+    ----------
+    simulator, x, y, labels, observe
+        See `value_map`.
+    actor : nengo_epes.networks.Actor
+        The actor.
+    weights : (outputs, neurons) array
+        Weights that it has learned.
+    axes : sequence of matplotlib.axes.Axes, optional
+        Axes to draw into, one for each action; None for a new figure.
+
+    Returns
+    -------
+    array of matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValidationError
+        See `value_map`.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from matplotlib.figure import Figure
+    >>> from nengo_epes.networks import Actor, SoftmaxPolicy, random_features
+    >>> with nengo.Network(seed=0) as net:
+    ...     policy = SoftmaxPolicy(3, trigger=True)
+    ...     actor = Actor(random_features(20, dimensions=2), policy)
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     learned = sim.signals[sim.model.sig[actor.learned]["weights"]].copy()
+    >>> position, velocity = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
+    >>> labels = ("position (m)", "velocity (m/s)")
+    >>> panels = Figure().subplots(1, 3)
+    >>> axes = policy_map(
+    ...     sim, actor, learned, position, velocity, labels, axes=panels
+    ... )
+    >>> [ax.collections[0].get_array().shape for ax in axes]
+    [(3, 5), (3, 5), (3, 5)]
+    """
+    decoded = _decoded(simulator, actor, weights, x, y, observe)
+    actions = np.moveaxis(actor.policy.mean_action(np.moveaxis(decoded, 0, -1)), -1, 0)
+    axes = np.ravel(_subplots(1, len(actions)) if axes is None else axes)
+    what = actor.policy.mean_action_is
+    limits = {"vmin": 0, "vmax": 1} if what == "probability" else {}
+    for k, (ax, action) in enumerate(zip(axes, actions, strict=True)):
+        _draw_map(ax, x, y, action, labels, f"{what} of action {k}", **limits)
+    return axes
+
+
+def _decoded(simulator, part, weights, x, y, observe):
+    """Return what weights decode from the states, shape (outputs, rows, columns)."""
+    states = [grid.ravel() for grid in np.meshgrid(x, y)]
+    seen = np.stack(states, axis=1) if observe is None else np.asarray(observe(*states))
+    n_outputs, n_neurons = part.learned.size_out, part.state.n_neurons
+    for name, array, shape in (
+        ("observe", seen, (len(x) * len(y), part.state.dimensions)),
+        ("weights", weights, (n_outputs, n_neurons)),
+    ):
+        if np.shape(array) != shape:
+            raise ValidationError(
+                f"must have the shape {shape} (got {np.shape(array)})", attr=name
+            )
+    activities = get_activities(simulator.data[part.state], part.state, seen)
+    return (weights @ activities.T).reshape(-1, len(y), len(x))
+
+
+def _draw_map(ax, x, y, values, labels, what, **limits):
+    # from dark to light, for every eye and in grey
+    mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="cividis", **limits)
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    ax.figure.colorbar(mesh, ax=ax, label=what)
+
+
+def raster(time, spikes, td_error, trace, axes=None):
+    """Draw spikes, and below them TD error and eligibility trace at the same times.
+
+    Parameters
+    ----------
+    time : (steps,) array_like
+        Times in seconds, as from ``sim.trange()``.
+    spikes : (steps, neurons) array_like
+        Data of a probe of the neurons; a spike is a number other than 0.
+    td_error : (steps,) or (steps, 1) array_like
+        Data of a probe of the TD error.
+    trace : (steps,) or (steps, lines) array_like
+        Eligibility traces of some weights, in hertz.
+    axes : sequence of matplotlib.axes.Axes, optional
+        Three axes to draw into; None for a new figure.
+
+    Returns
+    -------
+    array of matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = raster(
+    ...     time=[0.001, 0.002, 0.003],
+    ...     spikes=[[0, 0], [0, 1000], [1000, 0]],
+    ...     td_error=[0, 0, 1],
+    ...     trace=[0, 10, 9],
+    ...     axes=Figure().subplots(3),
+    ... )
+    >>> axes[0].lines[0].get_xydata().tolist()
+    [[0.002, 1.0], [0.003, 0.0]]
+    """
+    time, spikes = np.asarray(time, dtype=float), np.asarray(spikes)
+    axes = _subplots(3, height_ratios=(2, 1, 1)) if axes is None else axes
+    axes = np.ravel(axes)
+    when, which = np.nonzero(spikes)
+    n_neurons = spikes.shape[1]
+    # marks that neither touch nor vanish
+    height = np.clip(120 / n_neurons, 1.0, 10.0)
+    axes[0].plot(time[when], which, "|", color="black", ms=height)
+    axes[0].set(ylabel="neuron", ylim=(-0.5, n_neurons - 0.5))
+    for ax, data, label in (
+        (axes[1], td_error, "TD error"),
+        (axes[2], trace, "eligibility\ntrace (Hz)"),
+    ):
+        ax.axhline(0.0, color="0.7", lw=0.8)
+        lines = np.reshape(data, (len(time), -1)).T
+        for line, style in zip(lines, itertools.cycle(STYLES), strict=False):
+            ax.plot(time, line, **style)
+        ax.set(ylabel=label)
+    for ax in axes:
+        ax.set(xlim=(time[0], time[-1]))
+    axes[2].set(xlabel="time (s)")
+    return axes
