@@ -70,7 +70,7 @@ def _study(options: Namespace) -> None:
         raise SystemExit(1)
 
 
-def _draw(table: Any, path: Path) -> bool:
+def _draw(table: Any, path: Path) -> Path:
     """Draw median and quartiles of the learning curves; return the path."""
     from matplotlib.figure import Figure
 
