@@ -70,5 +70,5 @@ __all__ = [
 ]
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return [*__all__, "__version__", *(x for x in _BY_NAME if x in globals())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from nengo_epes.cli import demo, evaluate, gui, study, train
 from nengo_epes.version import __version__
@@ -12,7 +13,7 @@ from nengo_epes.version import __version__
 COMMANDS = (demo, train, evaluate, study, gui)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     # SDL, with which Gymnasium draws, would swallow SIGTERM
     os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")

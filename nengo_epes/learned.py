@@ -18,11 +18,15 @@ import json
 import os
 import warnings
 import zipfile
-from collections import namedtuple
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nengo
 import numpy as np
+import numpy.typing as npt
+from nengo.builder import Signal
+from nengo.builder.ensemble import BuiltEnsemble
 from nengo.connection import LearningRule
 from nengo.exceptions import SimulatorClosed
 
@@ -32,11 +36,19 @@ __all__ = ["freeze", "load", "save", "weights"]
 
 FORMAT, VERSION = "nengo_epes-learned", 1
 
-# index: position among the learned connections; attribute: "weights" or "encoders"
-_Learned = namedtuple("_Learned", ["index", "attribute", "conn", "signal"])
+FloatArray = npt.NDArray[np.floating[Any]]
+PathLike = str | os.PathLike[str]
 
 
-def weights(sim, conn):
+@dataclass(frozen=True)
+class _Learned:
+    index: int  # among the learned connections
+    attribute: str  # "weights" or "encoders"
+    conn: nengo.Connection
+    signal: Signal
+
+
+def weights(sim: nengo.Simulator, conn: nengo.Connection) -> FloatArray:
     """Return a copy of the current weights of a connection.
 
     In contrast, ``sim.data[conn].weights`` are the weights before learning.
@@ -93,7 +105,7 @@ def weights(sim, conn):
     return np.array(sim.signals[signal], order="C")
 
 
-def save(sim, path):
+def save(sim: nengo.Simulator, path: PathLike) -> None:
     """Save everything that a simulation has learned.
 
     The file stores the weights of every connection that has a learning rule, and the
@@ -164,7 +176,7 @@ def save(sim, path):
     members["header"] = np.frombuffer(text, np.uint8)
     members["sha256"] = np.frombuffer(_digest(text, arrays), np.uint8)
 
-    def write(temporary):
+    def write(temporary: Path) -> None:
         with open(temporary, "wb") as file:
             # as numpy.savez, whose allow_pickle exists only since numpy 2.1
             with zipfile.ZipFile(file, "w") as archive:
@@ -177,7 +189,7 @@ def save(sim, path):
     write_atomically(path, write)
 
 
-def load(sim, path):
+def load(sim: nengo.Simulator, path: PathLike) -> None:
     """Load what another simulation has learned.
 
     The network must have as many learned connections as the saved network, in the same
@@ -238,7 +250,7 @@ def load(sim, path):
                 sim.signals[delta] = 0.0
 
 
-def freeze(sim, network):
+def freeze(sim: nengo.Simulator, network: nengo.Network) -> nengo.Network:
     """Return a copy of a network with fixed weights, without learning rules.
 
     The copy has the weights and encoders that the simulation has learned so far, and
@@ -348,7 +360,7 @@ def freeze(sim, network):
     return frozen
 
 
-def _check_open(sim):
+def _check_open(sim: nengo.Simulator) -> None:
     if sim.closed:
         raise SimulatorClosed(
             "the simulator is closed and has discarded its weights; use it before "
@@ -356,19 +368,19 @@ def _check_open(sim):
         )
 
 
-def _rules(conn):
+def _rules(conn: nengo.Connection) -> list[LearningRule]:
     rules = conn.learning_rule
     if rules is None or isinstance(rules, LearningRule):
         return [] if rules is None else [rules]
     return list(rules.values() if isinstance(rules, dict) else rules)
 
 
-def _owner(obj):
+def _owner(obj: Any) -> Any:
     """Return the object that a network lists: the ensemble for its neurons."""
     return obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
 
 
-def _find_learned(sim):
+def _find_learned(sim: nengo.Simulator) -> list[_Learned]:
     found, sig = [], sim.model.sig
     learned = [conn for conn in sim.model.toplevel.all_connections if _rules(conn)]
     for index, conn in enumerate(learned):
@@ -381,7 +393,7 @@ def _find_learned(sim):
     return found
 
 
-def _finite(array, name):
+def _finite(array: FloatArray, name: object) -> FloatArray:
     if not np.isfinite(array).all():
         raise ValueError(
             f"{name}: a learned value is NaN or infinite; train again with a lower "
@@ -390,7 +402,7 @@ def _finite(array, name):
     return array
 
 
-def _digest(text, arrays):
+def _digest(text: bytes, arrays: list[FloatArray]) -> bytes:
     digest = hashlib.sha256(text)
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -398,7 +410,7 @@ def _digest(text, arrays):
     return digest.digest()
 
 
-def _read(path):
+def _read(path: PathLike) -> list[tuple[dict[str, Any], FloatArray]]:
     """Return pairs (entry of the header, array) if the checksum is right."""
     content = Path(path).read_bytes()
     try:
@@ -420,7 +432,9 @@ def _read(path):
         ) from error
 
 
-def _fit(path, target, entry, array):
+def _fit(
+    path: PathLike, target: _Learned, entry: dict[str, Any], array: FloatArray
+) -> FloatArray:
     """Return a stored array in the precision of its target, or refuse it."""
     here = f"{target.conn}, {target.attribute} of shape {target.signal.shape}"
     there = f"{entry['label']}, {entry['attribute']} of shape {array.shape}"
@@ -435,17 +449,19 @@ def _fit(path, target, entry, array):
     return _finite(value, f"{here}, loaded from {path}")
 
 
-def _is_inside(obj, members):
+def _is_inside(obj: Any, members: set[Any]) -> bool:
     """Return whether all ends of a connection or probe are members of the network."""
     if isinstance(obj, nengo.Connection):
-        ends = (obj.pre_obj, obj.post_obj)
+        ends = [obj.pre_obj, obj.post_obj]
     else:
-        ends = (obj.obj,) if isinstance(obj, nengo.Probe) else ()
+        ends = [obj.obj] if isinstance(obj, nengo.Probe) else []
     # a LearningRule is never a member
     return all(_owner(end) in members for end in ends)
 
 
-def _was_solved_with(conn, encoders):
+def _was_solved_with(
+    conn: nengo.Connection, encoders: dict[nengo.Ensemble, FloatArray]
+) -> bool:
     """Return whether Nengo computed weights from encoders that have changed since."""
     if not isinstance(conn.pre_obj, nengo.Ensemble):
         return False
@@ -454,7 +470,9 @@ def _was_solved_with(conn, encoders):
     )
 
 
-def _fix_encoders(ens, built, scaled):
+def _fix_encoders(
+    ens: nengo.Ensemble, built: BuiltEnsemble, scaled: FloatArray
+) -> None:
     """Give an ensemble encoders that Nengo scales to the learned ones."""
     # gain 0: the scaled encoders are 0, whatever the encoders are
     scale = np.divide(
@@ -468,7 +486,7 @@ def _fix_encoders(ens, built, scaled):
     ens.encoders = scaled * scale[:, np.newaxis]
 
 
-def _fix_weights(conn, matrix):
+def _fix_weights(conn: nengo.Connection, matrix: FloatArray) -> None:
     """Fix a connection's weights in place, so that references to it stay valid."""
     if not isinstance(conn.pre_obj, nengo.Ensemble):
         conn.transform = matrix
@@ -483,7 +501,9 @@ def _fix_weights(conn, matrix):
         conn.transform = matrix
 
 
-def _fix_decoded_probe(sim, original, probe):
+def _fix_decoded_probe(
+    sim: nengo.Simulator, original: nengo.Probe, probe: nengo.Probe
+) -> None:
     # Nengo builds a connection from the ensemble to the probe, which no network lists
     for conn in list(sim.model.sig):
         if isinstance(conn, nengo.Connection) and conn.post_obj is original:

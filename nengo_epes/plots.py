@@ -7,6 +7,7 @@ that it receives, or makes a figure with pyplot.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from nengo.builder.ensemble import get_activities
@@ -16,7 +17,7 @@ __all__ = ["STYLES", "learning_curves", "policy_map", "raster", "value_map"]
 
 
 # Okabe and Ito's colours, told apart by the dashes too
-STYLES = (
+STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "ls": "-"},
     {"color": "#D55E00", "ls": "--"},
     {"color": "#009E73", "ls": "-."},

@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nengo_epes.files import write_atomically
 
 NAME, VERSION = "nengo_epes-checkpoint", "1"
+
+Array = npt.NDArray[Any]
+PathLike = str | os.PathLike[str]
 
 
 class CheckpointError(ValueError):
@@ -23,11 +29,11 @@ class CheckpointError(ValueError):
         Why.
     """
 
-    def __init__(self, reason):
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
 
 
-def write(path, header, arrays):
+def write(path: PathLike, header: dict[str, Any], arrays: list[Array]) -> None:
     """Write a checkpoint; what stood there stays until the new one is whole.
 
     Parameters
@@ -41,12 +47,12 @@ def write(path, header, arrays):
     """
     text = json.dumps(header, default=_encode).encode()
     buffer = io.BytesIO()
-    named = {f"array{n}": array for n, array in enumerate(arrays)}
+    named: dict[str, Any] = {f"array{n}": array for n, array in enumerate(arrays)}
     np.savez(buffer, header=np.frombuffer(text, np.uint8), **named)
     content = buffer.getbuffer()
     first = f"{NAME} {VERSION} {hashlib.sha256(content).hexdigest()}\n"
 
-    def write_parts(temporary):
+    def write_parts(temporary: Path) -> None:
         with temporary.open("wb") as file:
             file.write(first.encode())
             file.write(content)
@@ -54,7 +60,7 @@ def write(path, header, arrays):
     write_atomically(path, write_parts)
 
 
-def read(path):
+def read(path: PathLike) -> tuple[dict[str, Any], list[Array]]:
     """Return header and arrays of a checkpoint, once its checksum has been found right.
 
     Parameters
@@ -91,14 +97,14 @@ def read(path):
         return header, [file[f"array{n}"] for n in range(len(file.files) - 1)]
 
 
-def _encode(value):
+def _encode(value: object) -> dict[str, Any]:
     # the states of generators have integers that need all of their bits
     if isinstance(value, np.ndarray):
         return {"array of": str(value.dtype), "integers": value.tolist()}
     raise TypeError(f"a note can be what JSON can hold, and not {value!r}")
 
 
-def _decode(found):
+def _decode(found: dict[str, Any]) -> dict[str, Any] | Array:
     if found.keys() == {"array of", "integers"}:
         return np.array(found["integers"], found["array of"])
     return found

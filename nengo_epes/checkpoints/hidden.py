@@ -7,18 +7,24 @@ import functools
 import pickle
 import random
 import types
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import nengo
 import numpy as np
 from nengo.builder.processes import SimProcess
 
-from nengo_epes.checkpoints.files import CheckpointError
+from nengo_epes.checkpoints.files import Array, CheckpointError
 
-FUNCTIONS = types.FunctionType | types.MethodType | functools.partial
 # what hides its state, or changes it where it cannot be set
-CLOSED = random.Random | types.GeneratorType
+CLOSED = (random.Random, types.GeneratorType)
+
+Generator = np.random.RandomState | np.random.BitGenerator
 
 
-def find(simulator, arrays):
+def find(
+    simulator: nengo.Simulator, arrays: list[Array]
+) -> tuple[list[Generator], list[Array]]:
     """Find generators of random numbers, and arrays that processes keep.
 
     Functions have them in their closures; the order is that of the steps.
@@ -40,11 +46,13 @@ def find(simulator, arrays):
     CheckpointError
         If a process keeps something else; the message names it.
     """
-    generators, kept, seen = [simulator.rng], [], {id(simulator.rng)}
+    generators: list[Generator] = [simulator.rng]
+    kept: list[Array] = []
+    seen = {id(simulator.rng)}
     for operator, step in zip(simulator.step_order, simulator._steps, strict=True):
         process = operator.process if isinstance(operator, SimProcess) else None
         for thing in _walk(step, seen):
-            if isinstance(thing, np.random.RandomState | np.random.BitGenerator):
+            if isinstance(thing, Generator):
                 generators.append(thing)
             elif process is None:
                 continue
@@ -59,7 +67,7 @@ def find(simulator, arrays):
     return generators, kept
 
 
-def _walk(thing, seen):
+def _walk(thing: Any, seen: set[int]) -> Iterator[Any]:
     """Go through what belongs to a function, it first."""
     if id(thing) in seen:
         return
@@ -69,7 +77,7 @@ def _walk(thing, seen):
         yield from _walk(part, seen)
 
 
-def _parts(thing):
+def _parts(thing: Any) -> Iterable[Any]:
     match thing:
         case types.FunctionType():
             return [
@@ -89,14 +97,14 @@ def _parts(thing):
     return list(getattr(thing, "__dict__", {}).values()) if is_instance else []
 
 
-def _in(cell):
+def _in(cell: types.CellType) -> list[Any]:
     try:
         return [cell.cell_contents]
     except ValueError:  # nothing has been assigned yet
         return []
 
 
-def _assigns(thing):
+def _assigns(thing: object) -> bool:
     """Whether a function sets variables of the function around it."""
     return isinstance(thing, types.FunctionType) and any(
         line.opname == "STORE_DEREF" and line.argval in thing.__code__.co_freevars
@@ -104,7 +112,7 @@ def _assigns(thing):
     )
 
 
-def get_generator(generator):
+def get_generator(generator: Generator) -> dict[str, Any]:
     """Return the state of a generator.
 
     Parameters
@@ -119,10 +127,10 @@ def get_generator(generator):
     """
     if isinstance(generator, np.random.RandomState):
         return generator.get_state(legacy=False)
-    return generator.state
+    return dict(generator.state)
 
 
-def set_generator(generator, state):
+def set_generator(generator: Generator, state: dict[str, Any]) -> None:
     """Set what `get_generator` returned.
 
     Parameters
@@ -138,7 +146,7 @@ def set_generator(generator, state):
         generator.state = state
 
 
-def find_worlds(simulator):
+def find_worlds(simulator: nengo.Simulator) -> list[Any]:
     """Return the Gymnasium environments of a simulator.
 
     Parameters
@@ -156,7 +164,7 @@ def find_worlds(simulator):
     return [world for world in worlds if world is not None]
 
 
-def pickled(world):
+def pickled(world: Any) -> bytes:
     """Return a pickle of a Gymnasium environment.
 
     Parameters
@@ -192,11 +200,11 @@ def pickled(world):
         ) from error
 
 
-def _getstate(thing):
+def _getstate(thing: Any) -> Any:
     return type(thing).__getstate__
 
 
-def unpickled(content, world):
+def unpickled(content: bytes, world: Any) -> dict[str, Any]:
     """Return the attributes of a pickled environment that is to replace another.
 
     Parameters
@@ -223,4 +231,4 @@ def unpickled(content, world):
         ) from error
     if str(loaded) != str(world):
         raise CheckpointError(f"its environment is {loaded}, here it is {world}")
-    return vars(loaded)
+    return dict(vars(loaded))

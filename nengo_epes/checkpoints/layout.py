@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
+import nengo
 import numpy as np
+from nengo.builder import Operator, Signal
 from nengo.params import FrozenObject
 
 # relative to the largest there could be; other processors round differently
 SAME_VALUES = 1e-5
 
 
-def bases(simulator):
+def bases(simulator: nengo.Simulator) -> dict[Signal, int]:
     """Return the signals that have arrays, in the order in which steps use them.
 
     Parameters
@@ -25,7 +28,7 @@ def bases(simulator):
     dict of Signal to int
         Their numbers.
     """
-    numbers = {}
+    numbers: dict[Signal, int] = {}
     for operator in simulator.step_order:
         for signal in operator.all_signals:
             numbers.setdefault(signal.base, len(numbers))
@@ -35,7 +38,7 @@ def bases(simulator):
     return numbers
 
 
-def describe(simulator):
+def describe(simulator: nengo.Simulator) -> dict[str, Any]:
     """Return what a simulator computes, as JSON can hold it.
 
     Labels are not told, because they do not matter, nor functions of Nodes, because
@@ -54,7 +57,7 @@ def describe(simulator):
     """
     numbers = bases(simulator)
 
-    def place(signal):
+    def place(signal: Signal | None) -> list[Any] | None:
         if signal is None:  # what an object could have, but has not
             return None
         strides = None if signal.sparse else list(signal.strides)
@@ -88,7 +91,7 @@ def describe(simulator):
     }
 
 
-def _settings(operator):
+def _settings(operator: Operator) -> dict[str, str]:
     """Return the parameters of an operator that are no signals, such as its rule."""
     plain = FrozenObject | bool | int | float | str
     return {
@@ -98,20 +101,21 @@ def _settings(operator):
     }
 
 
-def _left_out(value):
+def _left_out(value: object) -> list[str]:
     """Return checksums of the arrays that are too long for a repr."""
     if isinstance(value, FrozenObject):
         parts = value.__getstate__().values()
         return [checksum for part in parts for checksum in _left_out(part)]
-    is_long = isinstance(value, np.ndarray) and "..." in repr(value)
-    return [hashlib.sha256(value.tobytes()).hexdigest()] if is_long else []
+    if isinstance(value, np.ndarray) and "..." in repr(value):
+        return [hashlib.sha256(value.tobytes()).hexdigest()]
+    return []
 
 
-def _without_addresses(text):
+def _without_addresses(text: str) -> str:
     return re.sub(r"(?: at )?0x[0-9a-f]+", "", text)
 
 
-def _summary(signal):
+def _summary(signal: Signal) -> list[float]:
     """Return numbers by which initial values are told from others, and their size."""
     values = signal.initial_value
     values = np.ravel(values.data if signal.sparse else values)
@@ -120,7 +124,7 @@ def _summary(signal):
     return [float(values @ np.cos(np.arange(len(values)))), float(np.abs(values).sum())]
 
 
-def difference(there, here):
+def difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
     """Return in which way two simulators differ.
 
     Parameters
@@ -154,7 +158,7 @@ def difference(there, here):
     return None
 
 
-def _other_signal(old, new):
+def _other_signal(old: dict[str, Any], new: dict[str, Any]) -> str | None:
     """Return how a signal differs from what it is here, or None."""
     was, now = ((signal["dtype"], signal["shape"]) for signal in (old, new))
     if was != now:

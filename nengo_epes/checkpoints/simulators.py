@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import nengo
 import numpy as np
 from nengo.builder.signal import SignalDict
 
 from nengo_epes.checkpoints import hidden
-from nengo_epes.checkpoints.files import CheckpointError, read, write
+from nengo_epes.checkpoints.files import Array, CheckpointError, PathLike, read, write
 from nengo_epes.checkpoints.layout import bases, describe, difference
 from nengo_epes.version import __version__
 
 
-def save(simulator, path, note=None):
+def save(simulator: nengo.Simulator, path: PathLike, note: object = None) -> None:
     """Save all that a simulation needs to go on from where it stands.
 
     Use it between two steps, as often as you like: it changes nothing. To keep only
@@ -68,7 +69,7 @@ def save(simulator, path, note=None):
     write(path, header, parts.arrays + contents)
 
 
-def load(simulator, path):
+def load(simulator: nengo.Simulator, path: PathLike) -> Any:
     """Let a simulator go on from where another one was saved.
 
     Its network has to be the same: built by the same code, from the same seeds. All
@@ -122,7 +123,7 @@ def load(simulator, path):
 class _Parts:
     """The state of a simulator, by references to where it is."""
 
-    def __init__(self, simulator):
+    def __init__(self, simulator: nengo.Simulator) -> None:
         _check_kind(simulator)
         self.arrays = [
             simulator.signals[signal]
@@ -133,7 +134,9 @@ class _Parts:
         self.arrays += kept
         self.worlds = hidden.find_worlds(simulator)
 
-    def check(self, arrays, generators, n_worlds):
+    def check(
+        self, arrays: list[Array], generators: list[dict[str, Any]], n_worlds: int
+    ) -> list[dict[str, Any]]:
         """Refuse what does not fit; return the attributes of the environments."""
         n_arrays = len(arrays) - n_worlds
         there = [_kind(array) for array in arrays[:n_arrays]]
@@ -148,15 +151,15 @@ class _Parts:
         ]
 
 
-def _kind(array):
+def _kind(array: Array) -> tuple[tuple[int, ...], str]:
     return array.shape, array.dtype.str
 
 
-def _versions():
+def _versions() -> dict[str, str]:
     return {"nengo": nengo.__version__, "nengo_epes": __version__}
 
 
-def _check_kind(simulator):
+def _check_kind(simulator: nengo.Simulator) -> None:
     """Refuse a simulator that has no state, or one that nobody could find again."""
     if not isinstance(simulator, nengo.Simulator):
         raise CheckpointError(
@@ -180,7 +183,7 @@ def _check_kind(simulator):
         )
 
 
-def _check_header(header, simulator):
+def _check_header(header: dict[str, Any], simulator: nengo.Simulator) -> None:
     """Refuse the checkpoint of other libraries, another network or another seed."""
     if header["versions"] != _versions():
         there, here = (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 from nengo_epes.files import check_writable, write_atomically
 
 
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     demo = commands.add_parser(
         "demo",
@@ -34,7 +35,7 @@ def add(commands):
     demo.set_defaults(command=_demo)
 
 
-def _demo(options):
+def _demo(options: Namespace) -> None:
     import numpy as np
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure

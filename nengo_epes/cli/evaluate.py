@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
 
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     evaluate = commands.add_parser(
         "evaluate",
@@ -23,7 +24,7 @@ def add(commands):
     evaluate.set_defaults(command=_evaluate)
 
 
-def _evaluate(options):
+def _evaluate(options: Namespace) -> None:
     if options.episodes < 2:
         raise ValueError(f"--episodes must be at least 2 (got {options.episodes})")
 

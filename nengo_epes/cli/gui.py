@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from functools import partial
 from pathlib import Path
 
 from nengo_epes.files import check_writable, write_atomically
 
 
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     gui = commands.add_parser(
         "gui",
@@ -28,7 +30,7 @@ def add(commands):
     gui.set_defaults(command=_gui)
 
 
-def _gui(options):
+def _gui(options: Namespace) -> None:
     from nengo_epes.gui import MODELS
 
     if options.name is None:
@@ -51,7 +53,7 @@ def _gui(options):
     _serve(_copy(options.name), options.port, not options.no_browser)
 
 
-def _copy(name):
+def _copy(name: str) -> Path:
     """Copy a model and its layout to the current folder, unless it is there."""
     from nengo_epes.gui import model_files
 
@@ -65,12 +67,12 @@ def _copy(name):
     # the model last: where it stands, the layout stands
     for path in (layout, model):
         text = texts[path.name]
-        write_atomically(path, lambda path, text=text: path.write_text(text, "utf-8"))
+        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
     print(f"copied the model to {model}; what you change there is yours")
     return model
 
 
-def _serve(model, port, opens_browser):
+def _serve(model: Path, port: int, opens_browser: bool) -> None:
     """Serve a model until the last page of it is closed, or Ctrl-C is pressed."""
     import threading
     import webbrowser

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
+from typing import Any
 
 
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     study = commands.add_parser(
         "study",
@@ -34,7 +36,7 @@ def add(commands):
     study.set_defaults(command=_study)
 
 
-def _study(options):
+def _study(options: Namespace) -> None:
     from nengo_epes.rl.study import TABLE, study
 
     if options.seeds < 1:
@@ -68,7 +70,7 @@ def _study(options):
         raise SystemExit(1)
 
 
-def _draw(table, path):
+def _draw(table: Any, path: Path) -> Path:
     """Draw median and quartiles of the learning curves; return the path."""
     from matplotlib.figure import Figure
 

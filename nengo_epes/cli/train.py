@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 import signal
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 
-def add(commands):
+def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the parser of this command to those of all."""
     train = commands.add_parser(
         "train",
@@ -45,7 +48,7 @@ def add(commands):
     train.set_defaults(command=_train)
 
 
-def _train(options):
+def _train(options: Namespace) -> None:
     # before the work, and before anything slow is imported
     for name in ("steps", "episodes", "checkpoint"):
         number = getattr(options, name)
@@ -66,7 +69,7 @@ def _train(options):
     else:
         runs.create_run(folder, options.environment, seed, neurons, **limits)
 
-    def report(returns, steps):
+    def report(returns: list[float], steps: list[int]) -> None:
         if returns:
             last = returns[-runs.WINDOW :]
             print(
@@ -87,7 +90,7 @@ def _train(options):
         raise SystemExit(128 + ending.number)
 
 
-def _check_settings(options, settings, folder):
+def _check_settings(options: Namespace, settings: dict[str, Any], folder: Path) -> None:
     for name in ("environment", "seed", "neurons"):
         given = getattr(options, name)
         if given not in (None, settings[name]):
@@ -105,21 +108,21 @@ class _Ending:
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def __enter__(self):
+    def __enter__(self) -> _Ending:
         self.number = 0
         self.before = {number: signal.getsignal(number) for number in self.signals}
         for number in self.signals:
             signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
-    def _note(self, number, frame):
+    def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         self._restore()
         print("ending with this episode; once more to end at once", flush=True)
 
-    def _restore(self):
+    def _restore(self) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)

@@ -102,7 +102,10 @@ class PostDerivativeSim(Operator):
         surrogate = self.surrogate
 
         def step_of_voltage():
-            psi[...] = surrogates.from_lif_state(surrogate, *sources, dt)
+            voltage, refractory_time, spiked = sources
+            psi[...] = surrogates.from_lif_state(
+                surrogate, voltage, refractory_time, spiked, dt
+            )
 
         def step_of_current():
             psi[...] = surrogate(sources[0])

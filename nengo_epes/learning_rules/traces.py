@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from functools import partial
+from typing import Any
 
 import numpy as np
 from nengo.builder.signal import Signal
@@ -58,7 +59,7 @@ def check_trace(model, rule):
     """
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
-    tau = getattr(synapse, "tau", None)
+    tau: Any = getattr(synapse, "tau", None)
     # a trace that is held advances in some steps only, which may be far apart
     can_be_held = is_exponential(synapse) and tau > 0 and "hold" in rule_type.controls
     if tau is not None and tau < model.dt and not can_be_held:

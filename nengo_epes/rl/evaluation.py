@@ -79,7 +79,7 @@ def learned_weights(simulator, agent):
     return {x: learned.weights(simulator, parts[x].learned) for x in parts}
 
 
-class FixedResets(gymnasium.Wrapper):
+class FixedResets(gymnasium.Wrapper):  # type: ignore[name-defined]
     """An environment whose n-th episode starts from a seed of its own.
 
     Parameters

@@ -11,7 +11,7 @@ from nengo_epes.rl.spaces import check_gymnasium
 gymnasium = check_gymnasium()
 
 
-class Filmed(gymnasium.Wrapper):
+class Filmed(gymnasium.Wrapper):  # type: ignore[name-defined]
     """An environment that shows a picture of each observation.
 
     Parameters
