@@ -40,7 +40,8 @@ def rules(kind, rows):
             "PES": nengo.PES(1e-9),
             "draft": Draft(1e-9, 1),
             "EPES": EPES(1e-9),
-            "EPES, an eligibility a row": EPES(1e-9, size_eligibility=rows),
+            "EPES, eligibility for each row": EPES(1e-9, size_eligibility=rows),
+            "EPES, third factor for each row": EPES(1e-9, size_td_error=rows),
         }
     return {
         "none": None,
@@ -71,12 +72,14 @@ def simulator(kind, shape, neuron_type, rule):
             )
         if rule is not None:
             port = conn.learning_rule
-            n_errors = port.size_in if isinstance(rule, nengo.PES) else 1
+            n_errors = port.size_in
+            if not isinstance(rule, nengo.PES):
+                n_errors = getattr(rule, "size_td_error", 1)
             late = nengo.Node(lambda t: np.full(n_errors, np.sin(11 * t)))
             nengo.Connection(late, port[:n_errors], synapse=None)
             if not isinstance(rule, nengo.PES):
-                one = nengo.Node(np.ones(port.size_in - 1))
-                nengo.Connection(one, port[1:], synapse=None)
+                one = nengo.Node(np.ones(port.size_in - n_errors))
+                nengo.Connection(one, port[n_errors:], synapse=None)
     return nengo.Simulator(net, progress_bar=False)
 
 

@@ -110,7 +110,7 @@ def accumulate(
     """
     if eligibility.size == 1:  # the same, and quicker
         gain = (1.0 - float(decay)) * eligibility.item()
-        np.multiply(activities, gain, scratch)
+        np.multiply(activities, gain, scratch[0])
     else:
         np.multiply.outer((1.0 - decay) * eligibility, activities, out=scratch)
     np.multiply(trace, decay, trace)

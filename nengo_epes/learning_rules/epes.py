@@ -288,7 +288,7 @@ class EPESSim(Operator):
     signals : dict of str to Signal
         ``activities`` (n_pre,), ``port`` (size_in,), ``td_error`` (size_td_error,),
         ``third_factor`` (1,) or (n_post,), ``eligibility`` (n_post,), ``trace``,
-        ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (), and ``memory``, the
+        ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (1,), and ``memory``, the
         state of a bounded step.
     trace_state : dict of str to Signal
         What the trace stores in addition to itself.
@@ -405,7 +405,7 @@ class EPESSim(Operator):
         memory = None if self.memory is None else signals[self.memory]
         state = {name: signals[signal] for name, signal in self.trace_state.items()}
         rule, tag = self.rule_type, self.tag
-        trace = make_trace(rule, trace_array, state, dt, rng, tag)
+        trace = make_trace(rule, trace_array, state, delta, dt, rng, tag)
         rate = rule.learning_rate / activities.size
         hold = rule.hold.start if "hold" in rule.controls else None
         reset = rule.reset.start if "reset" in rule.controls else None
@@ -423,14 +423,14 @@ class EPESSim(Operator):
         )
 
         def step_epes():
-            n_steps[...] += 1
+            n_steps[0] += 1
             check()
             advances = hold is None or not port.item(hold) > 0.5
             if reset is not None and port.item(reset) > 0.5:
                 advances = False
                 trace.clear()
             elif advances:
-                trace.advance(seconds(), eligibility, activities)
+                trace.advance(n_steps.item(), eligibility, activities)
             if not scalar:
                 factor = (rate * dt) * third[:, None]
             elif memory is None:
@@ -556,7 +556,7 @@ def build_epes(model, epes, rule):
         "weights": model.sig[conn]["weights"],
         "delta": model.sig[rule]["delta"],
         "trace": repeat_rows(trace, shape[0]) if equal_rows else trace,
-        "n_steps": Signal(np.zeros((), np.int64), name=f"{conn}.n_steps"),
+        "n_steps": Signal(np.zeros(1, np.int64), name=f"{conn}.n_steps"),
     }
     if epes.step is not None:
         signals["memory"] = as_signal(epes.step.initial_state(), f"{conn}.step")

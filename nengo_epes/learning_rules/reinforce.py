@@ -211,7 +211,7 @@ class GaussianREINFORCESim(Operator):
         ``delta``, ``eligibility``, ``gradient``, ``accumulated_gradients`` (n_rows,
         n_pre); ``score`` (n_rows,) and ``action``, ``mean``, ``standard_deviation``,
         ``log_density`` (n_actions,) of the last decision; ``objective`` and
-        ``step_count`` (1,); ``n_steps`` ().
+        ``step_count`` (1,); ``n_steps`` (1,).
     rule_type : GaussianREINFORCE
         The rule type.
     tag : str, optional
@@ -324,7 +324,7 @@ class GaussianREINFORCESim(Operator):
             count[...] += 1.0
 
         def step_gaussian_reinforce():
-            n_steps[...] += 1
+            n_steps[0] += 1
             check()
             reward, gate = port.item(0), min(max(port.item(1), 0.0), 1.0)
             decides = port.item(decided) > 0.5
@@ -416,7 +416,7 @@ def build_gaussian_reinforce(model, rule_type, rule):
     reward = port[rule_type.reward]
     model.sig[rule].update(state, reward=reward, activities=activities)
     state["delta"] = delta
-    state["n_steps"] = Signal(np.zeros((), np.int64), name=f"{rule}.n_steps")
+    state["n_steps"] = Signal(np.zeros(1, np.int64), name=f"{rule}.n_steps")
     weights = model.sig[conn]["weights"]
     reads = {
         "activities": activities,
