@@ -47,7 +47,7 @@ def rule_of(seed, line):
     drawn = random_networks.draw(seed)
     factor, step = LINES[line]
     return EPES(
-        factor * random_networks.largest_stable_rate(seed),
+        factor * random_networks.measured_stable_rate(seed),
         trace_synapse=drawn["tau_e"],
         size_eligibility=drawn["dimensions"],
         step=step,

@@ -46,7 +46,7 @@ def draw(seed):
     }
 
 
-def largest_stable_rate(seed):
+def measured_stable_rate(seed):
     """Return the learning rate up to which a random network should be stable.
 
     A pulse does at once what a continuous error does in a second. So for pulses it is
@@ -61,7 +61,7 @@ def largest_stable_rate(seed):
     if drawn["every"] > 1:
         delay, step = 0.0, drawn["every"] * DT
         times = step
-    return times * stability.largest_stable_rate(activities, delay, step) / gain
+    return times * stability.measured_stable_rate(activities, delay, step) / gain
 
 
 def _activities(simulator, pre, stimulus):

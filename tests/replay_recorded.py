@@ -86,13 +86,13 @@ def replay(case: Case, arrays: Arrays) -> Arrays:
         mask, reward = _transposed(arrays["mask"][t]), arrays["r"][t]
         activity = activation(case["act_fx"])(arrays["x"][t])
         decision = gaussian.decide(spec, activity @ weights.T, arrays["eps"][t])
-        change = gaussian.weight_change(
+        change = gaussian.policy_gradient(
             decision.score, activity, reward, NGC_OBJECTIVE_SCALE
         )
         weights = gaussian.apply_change(
             weights, change, case["eta"], mask, bounds=(0.0, case["w_bound"])
         )
-        accumulated, count = gaussian.accumulate(
+        accumulated, count = gaussian.average_gradient(
             accumulated, count, change, case["decay"], mask
         )
         loss = gaussian.objective(decision.log_density, reward, NGC_OBJECTIVE_SCALE)

@@ -30,7 +30,7 @@ REWARD_SCALE = 0.05
 
 
 def build(name, every, policy, state, limit, **options):
-    """Return network, population, world, agent, and probes of what is learned."""
+    """Return network, population, env_node, agent, and probes of what is learned."""
     env = Environment(
         name,
         {"max_episode_steps": limit},
@@ -41,7 +41,7 @@ def build(name, every, policy, state, limit, **options):
         seed=SEED,
     )
     with nengo.Network(seed=SEED) as net:
-        world = nengo.Node(env)
+        env_node = nengo.Node(env)
         population = state()
         agent = ActorCritic(
             population,
@@ -50,17 +50,17 @@ def build(name, every, policy, state, limit, **options):
             lambda_=LAMBDA,
             **options,
         )
-        nengo.Connection(world[env.observation], population, synapse=None)
+        nengo.Connection(env_node[env.observation], population, synapse=None)
         for signal in ("reward", "discount", "learn", "decide", "reset"):
-            source = world[getattr(env, signal)]
+            source = env_node[getattr(env, signal)]
             nengo.Connection(source, getattr(agent, signal), synapse=None)
-        nengo.Connection(agent.action, world, synapse=z**-1)
+        nengo.Connection(agent.action, env_node, synapse=z**-1)
         probes = {
             "critic": nengo.Probe(agent.critic.learned, "weights"),
             "actor": nengo.Probe(agent.actor.learned, "weights"),
-            "learn": nengo.Probe(world[env.learn]),
+            "learn": nengo.Probe(env_node[env.learn]),
         }
-    return net, population, world, agent, probes
+    return net, population, env_node, agent, probes
 
 
 def in_numpy(n_transitions, features, noise, bonus, etas, limit):
@@ -196,7 +196,7 @@ def test_gaussian_agent_against_plain_numpy():
 def test_reset_and_pickle(every):
     """A reset simulation learns the same again, with the same actions and episodes; a
     pickled one goes on in mid-episode as it would have."""
-    net, _, world, _, probes = build(
+    net, _, env_node, _, probes = build(
         "CartPole-v1",
         every,
         SoftmaxPolicy,
@@ -205,7 +205,7 @@ def test_reset_and_pickle(every):
         entropy_bonus=0.01,
     )
     with net:
-        probes = [probes["actor"], nengo.Probe(world)]
+        probes = [probes["actor"], nengo.Probe(env_node)]
     with nengo.Simulator(net) as sim:
         sim.run_steps(101)
         pickled = pickle.dumps((sim, probes))

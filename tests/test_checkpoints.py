@@ -117,19 +117,19 @@ def test_agent_in_its_environment(tmp_path):
 
 def test_environment_that_was_handed_in(tmp_path):
     """An environment that a user made stays the one that is simulated."""
-    worlds = []
+    env_nodes = []
 
     def build():
-        worlds.append(Counter(length=4))
+        env_nodes.append(Counter(length=4))
         with nengo.Network(seed=1) as net:
-            nengo.Probe(nengo.Node(Environment(worlds[-1], steps_per_action=2)))
+            nengo.Probe(nengo.Node(Environment(env_nodes[-1], steps_per_action=2)))
         return net
 
     assert_goes_on(build, tmp_path / "a", first=13, more=12)
     # 25 steps are 13 slots, in each of which something is done to the environment
-    assert len(worlds[0].log) == 13
-    for world in worlds[1:]:
-        assert world.log == worlds[0].log
+    assert len(env_nodes[0].log) == 13
+    for env_node in env_nodes[1:]:
+        assert env_node.log == env_nodes[0].log
 
 
 END = """
@@ -162,7 +162,7 @@ def test_processes(tmp_path):
             env={**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": str(junk)},
             cwd=tmp_path,
         )
-        header, arrays = checkpoints.files.read(tmp_path / path)
+        header, arrays = checkpoints.archive.read(tmp_path / path)
         # one pickle may be written in several ways
         finished.append(arrays[: -header["environments"]])
 

@@ -56,7 +56,7 @@ def build(every, kind="accumulating", limit=None, **options):
         RandomWalk, {"limit": limit}, every, discount_factor=DISCOUNT, seed=SEED
     )
     with nengo.Network(seed=0) as net:
-        world = nengo.Node(env)
+        env_node = nengo.Node(env)
         state = nengo.Ensemble(
             N_STATES,
             N_STATES,
@@ -65,7 +65,7 @@ def build(every, kind="accumulating", limit=None, **options):
             gain=np.ones(N_STATES),
             bias=options.pop("bias", np.zeros(N_STATES)),
         )
-        nengo.Connection(world[env.observation], state, synapse=None)
+        nengo.Connection(env_node[env.observation], state, synapse=None)
         critic = Critic(
             state,
             discount=DISCOUNT,
@@ -75,18 +75,18 @@ def build(every, kind="accumulating", limit=None, **options):
         )
         td = TDError()
         wires = {
-            td.reward: world[env.reward],
-            td.discount: world[env.discount],
-            td.learn: world[env.learn],
+            td.reward: env_node[env.reward],
+            td.discount: env_node[env.discount],
+            td.learn: env_node[env.learn],
             td.value: critic.value,
-            critic.decide: world[env.decide],
-            critic.reset: world[env.reset],
+            critic.decide: env_node[env.decide],
+            critic.reset: env_node[env.reset],
             critic.td_error: td.output,
         }
-        wires[td.decide] = world[env.decide]
+        wires[td.decide] = env_node[env.decide]
         for target, source in wires.items():
             nengo.Connection(source, target, synapse=None)
-        nengo.Connection(nengo.Node([1, 0]), world, synapse=z**-1)
+        nengo.Connection(nengo.Node([1, 0]), env_node, synapse=z**-1)
     return net, env, critic, td
 
 
@@ -94,9 +94,9 @@ def course(n_steps, every, kind="accumulating", limit=None, **options):
     """Return the weights of the network after every transition."""
     net, env, critic, _ = build(every, kind, limit, **options)
     with net:
-        world = net.nodes[0]
+        env_node = net.nodes[0]
         weights = nengo.Probe(critic.learned, "weights")
-        learns = nengo.Probe(world[env.learn])
+        learns = nengo.Probe(env_node[env.learn])
     with nengo.Simulator(net) as sim:
         # an episode's first slot has no transition: twice as many slots are enough
         sim.run_steps(2 * n_steps * every)
@@ -240,20 +240,20 @@ def test_values_of_spiking_neurons():
 
     env = Environment(Wheel, steps_per_action=50, discount_factor=0.8)
     with nengo.Network(seed=0) as net:
-        world = nengo.Node(env)
+        env_node = nengo.Node(env)
         state = nengo.Ensemble(100, 1)
-        nengo.Connection(world[env.observation], state, synapse=None)
+        nengo.Connection(env_node[env.observation], state, synapse=None)
         critic = Critic(
             state, discount=0.8, lambda_=0.9, step=Intentional(0.05), pre_synapse=0.01
         )
         td = TDError()
         for name in ("reward", "discount", "learn", "decide"):
             where = getattr(env, name)
-            nengo.Connection(world[where], getattr(td, name), synapse=None)
-        nengo.Connection(world[env.decide], critic.decide, synapse=None)
+            nengo.Connection(env_node[where], getattr(td, name), synapse=None)
+        nengo.Connection(env_node[env.decide], critic.decide, synapse=None)
         nengo.Connection(critic.value, td.value, synapse=None)
         nengo.Connection(td.output, critic.td_error, synapse=None)
-        nengo.Connection(nengo.Node([1, 0]), world, synapse=z**-1)
+        nengo.Connection(nengo.Node([1, 0]), env_node, synapse=z**-1)
         value = nengo.Probe(critic.value, sample_every=0.05)
     with nengo.Simulator(net) as sim:
         sim.run(20.0)

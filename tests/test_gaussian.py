@@ -20,15 +20,15 @@ from nengo_epes.arithmetic.activations import (
 )
 from nengo_epes.arithmetic.gaussian import (
     GaussianPolicySpec,
-    accumulate,
     apply_change,
+    average_gradient,
     clip_action,
     decide,
     distribution,
     log_density,
     objective,
+    policy_gradient,
     score,
-    weight_change,
 )
 
 RECORDING = Path(__file__).parent / "data" / "ngc_reinforce_dev"
@@ -128,7 +128,7 @@ def test_weight_change_is_the_gradient(spec, seed):
 
     decision = decide(spec, activity @ weights.T, noise)
     arguments = (activity, rewards)
-    ours = weight_change(decision.score, *arguments, scale=0.7)
+    ours = policy_gradient(decision.score, *arguments, scale=0.7)
 
     _, mean, std = reference_objective(spec, weights, activity, 0, rewards, 0.7)
     y = mean + std * noise
@@ -244,7 +244,7 @@ def mean_update(spec, decoded, reward, baseline=0.0, n_samples=100_000):
     noise = np.random.default_rng(1).normal(size=(n_samples, spec.n_actions))
     decision = decide(spec, np.tile(decoded, (n_samples, 1)), noise)
     r = reward(decision.action[:, 0]) - baseline
-    mean = weight_change(decision.score, np.ones((n_samples, 1)), r)[:, 0]
+    mean = policy_gradient(decision.score, np.ones((n_samples, 1)), r)[:, 0]
     return mean, np.std(decision.score * r[:, None], axis=0) / np.sqrt(n_samples)
 
 
@@ -303,7 +303,7 @@ def test_the_safe_forms_are_the_defaults():
     assert decision.action == 1
     # the sample is 2; two roundings
     assert_allclose(decision.score, [2 / 0.5, 3], rtol=1e-15)
-    change = weight_change(decision.score, [1.0], 1.0)
+    change = policy_gradient(decision.score, [1.0], 1.0)
     weights = np.array([[0.0], [-9.0]])
     assert_array_equal(apply_change(weights, change, 1), weights + change)
 
@@ -319,8 +319,8 @@ rewards = hnp.arrays(float, 3, elements=numbers)
 @given(scores, activities, rewards, rewards, numbers, numbers)
 def test_linear_in_the_reward(score, activity, r1, r2, a, b):
     """The weight change of a r1 + b r2 is a times that of r1 plus b times of r2."""
-    mixed = weight_change(score, activity, a * r1 + b * r2)
-    parts = a * weight_change(score, activity, r1) + b * weight_change(
+    mixed = policy_gradient(score, activity, a * r1 + b * r2)
+    parts = a * policy_gradient(score, activity, r1) + b * policy_gradient(
         score, activity, r2
     )
     # the sums differ by some ten roundings of their largest terms, 100^4 each
@@ -330,7 +330,7 @@ def test_linear_in_the_reward(score, activity, r1, r2, a, b):
 @given(scores, activities, hnp.arrays(float, (4, 2), elements=numbers), numbers)
 def test_zero_reward_changes_nothing(score, activity, weights, learning_rate):
     """Without a reward the weights stay, to the bit, whatever the score."""
-    change = weight_change(score, activity, np.zeros(3))
+    change = policy_gradient(score, activity, np.zeros(3))
     assert_array_equal(apply_change(weights, change, learning_rate), weights)
 
 
@@ -381,7 +381,7 @@ def test_accumulate_restarts_where_something_is_learned():
     masks[1, 0] = 1
     acc, count = np.zeros((2, 3)), 0
     for change, mask in zip(changes, masks, strict=True):
-        acc, count = accumulate(acc, count, change, decay=1.0, mask=mask)
+        acc, count = average_gradient(acc, count, change, decay=1.0, mask=mask)
     # a few roundings of numbers of order 1
     assert_allclose(acc[0], changes[2:, 0].mean(axis=0), atol=1e-15)
     assert_allclose(acc[1], changes[:, 1].mean(axis=0), atol=1e-15)
@@ -396,12 +396,12 @@ def test_a_single_decision_needs_no_batch_dimension():
     )
     one, batch = decide(spec, decoded, noise), decide(spec, decoded[None], noise[None])
     changes = [
-        weight_change(one.score, activity, 0.5),
-        weight_change(batch.score, activity[None], [0.5]),
+        policy_gradient(one.score, activity, 0.5),
+        policy_gradient(batch.score, activity[None], [0.5]),
     ]
     assert_array_equal(*changes)
     moved = apply_change(changes[0], changes[1], 0.1, mask=0.5, bounds=(-1, 1))
-    acc, count = accumulate(moved, 0, changes[0], 0.9, mask=1)
+    acc, count = average_gradient(moved, 0, changes[0], 0.9, mask=1)
     loss = objective(one.log_density, 0.5)
     for array in (one.action, one.score, one.log_density, moved, acc, count, loss):
         assert array.dtype == np.float32
@@ -520,11 +520,11 @@ SPEC = GaussianPolicySpec(2)
         (lambda: score(SPEC, np.zeros(4), np.zeros((2, 1))), r"y has shape \(2, 1\)"),
         (lambda: score(SPEC, np.zeros(4), np.zeros(2), [1.0]), r"noise has shape \(1,"),
         (
-            lambda: weight_change(np.ones((2, 4)), np.ones((3, 5)), [1, 1]),
+            lambda: policy_gradient(np.ones((2, 4)), np.ones((3, 5)), [1, 1]),
             "activity is",
         ),
         (
-            lambda: weight_change(np.ones((2, 4)), np.ones((2, 5)), 1.0),
+            lambda: policy_gradient(np.ones((2, 4)), np.ones((2, 5)), 1.0),
             "reward has shape",
         ),
         (lambda: objective(np.ones((2, 4)), [1.0, 2.0, 3.0]), "there are 2 decisions"),

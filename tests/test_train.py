@@ -160,11 +160,11 @@ def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
     """Ctrl-C lets the episode end, keeps everything, and says how to go on."""
     run_episode, episodes = runs.run_episode, []
 
-    def interrupted(simulator, world):
+    def interrupted(simulator, env_node):
         episodes.append(simulator.n_steps)
         if len(episodes) == 3:
             signal.raise_signal(number)
-        return run_episode(simulator, world)
+        return run_episode(simulator, env_node)
 
     monkeypatch.setattr(runs, "run_episode", interrupted)
     before = signal.getsignal(number)

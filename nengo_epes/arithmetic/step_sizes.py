@@ -97,8 +97,8 @@ class ObGD:
 
     def __post_init__(self) -> None:
         """Check the parameters, and make them floats."""
-        _put(self, "kappa")
-        _put(self, "max_rate")
+        _validate_positive(self, "kappa")
+        _validate_positive(self, "max_rate")
 
     def initial_state(self) -> FloatArray:
         """Return an empty array: nothing is remembered."""
@@ -193,10 +193,10 @@ class Intentional:
 
     def __post_init__(self) -> None:
         """Check the parameters, and make them floats."""
-        _put(self, "eta")
+        _validate_positive(self, "eta")
         if self.clip is not None:
-            _put(self, "clip")
-        _put(self, "delta_decay", below=1.0)
+            _validate_positive(self, "clip")
+        _validate_positive(self, "delta_decay", below=1.0)
         if not isinstance(self.normalize, bool):
             raise ValueError(f"normalize is {self.normalize!r}: give True or False")
 
@@ -240,7 +240,9 @@ class Intentional:
         return delta / mean if mean > 0.0 else 0.0
 
 
-def _put(step: ObGD | Intentional, name: str, below: float = math.inf) -> None:
+def _validate_positive(
+    step: ObGD | Intentional, name: str, below: float = math.inf
+) -> None:
     """Check a parameter, and make it a float, whose repr can be evaluated."""
     given = getattr(step, name)
     try:

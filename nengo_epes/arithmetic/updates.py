@@ -19,7 +19,6 @@ __all__ = [
     "replace",
     "subnormal_guard",
     "trace_decay",
-    "weight_change",
 ]
 
 
@@ -75,7 +74,7 @@ def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
 
 def accumulate(
     trace: FloatArray,
-    decay: float,
+    decay: float | FloatArray,
     eligibility: FloatArray,
     activities: FloatArray,
     scratch: FloatArray,
@@ -119,7 +118,7 @@ def accumulate(
 
 def replace(
     trace: FloatArray,
-    decay: float,
+    decay: float | FloatArray,
     eligibility: FloatArray,
     activities: FloatArray,
     scratch: FloatArray,
@@ -189,34 +188,6 @@ def dutch(
     overlap = (trace * contribution).sum(axis=1, keepdims=True)
     trace *= decay
     trace += (1.0 - rate * decay * overlap) * contribution
-
-
-def weight_change(trace: FloatArray, step: float, out: FloatArray) -> None:
-    r"""Write what one step of a TD error makes of the weights.
-
-    .. math:: \Delta w_{ij} = \frac{\kappa\,dt}{n}\,\delta\,e_{ij}
-
-    with the learning rate :math:`\kappa` per second, the number of presynaptic
-    neurons :math:`n`, and the TD error :math:`\delta`; ascent, so that what a
-    positive TD error meets is done more.
-
-    Parameters
-    ----------
-    trace : (rows, n_pre) array
-        Eligibility trace.
-    step : float
-        The product of all scalars: learning rate times dt over n, times TD error.
-    out : (rows, n_pre) array
-        Where the change is written.
-
-    Examples
-    --------
-    >>> dw = np.empty((1, 2))
-    >>> weight_change(np.array([[10.0, 20.0]]), step=0.5, out=dw)
-    >>> dw
-    array([[ 5., 10.]])
-    """
-    np.multiply(trace, step, out)
 
 
 def limit_change(

@@ -18,7 +18,7 @@ Do not load the checkpoint of a stranger. The file is read without running anyth
 it, but for environments, which are pickled, and a pickle can run any code.
 """
 
-from nengo_epes.checkpoints.files import CheckpointError
+from nengo_epes.checkpoints.archive import CheckpointError
 from nengo_epes.checkpoints.simulators import load, save
 
 __all__ = ["CheckpointError", "load", "save"]

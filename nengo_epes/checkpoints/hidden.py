@@ -14,7 +14,7 @@ import nengo
 import numpy as np
 from nengo.builder.processes import SimProcess
 
-from nengo_epes.checkpoints.files import Array, CheckpointError
+from nengo_epes.checkpoints.archive import Array, CheckpointError
 
 # what hides its state, or changes it where it cannot be set
 CLOSED = (random.Random, types.GeneratorType)
@@ -146,7 +146,7 @@ def set_generator(generator: Generator, state: dict[str, Any]) -> None:
         generator.state = state
 
 
-def find_worlds(simulator: nengo.Simulator) -> list[Any]:
+def find_environments(simulator: nengo.Simulator) -> list[Any]:
     """Return the Gymnasium environments of a simulator.
 
     Parameters
@@ -160,16 +160,16 @@ def find_worlds(simulator: nengo.Simulator) -> list[Any]:
         In the order of the steps.
     """
     processes = (getattr(op, "process", None) for op in simulator.step_order)
-    worlds = (getattr(process, "world", None) for process in processes)
-    return [world for world in worlds if world is not None]
+    environments = (getattr(process, "gym_env", None) for process in processes)
+    return [environment for environment in environments if environment is not None]
 
 
-def pickled(world: Any) -> bytes:
+def pickled(environment: Any) -> bytes:
     """Return a pickle of a Gymnasium environment.
 
     Parameters
     ----------
-    world : gymnasium.Env
+    environment : gymnasium.Env
         The environment.
 
     Returns
@@ -183,20 +183,20 @@ def pickled(world: Any) -> bytes:
     """
     from gymnasium.utils import EzPickle
 
-    inner = world
+    inner = environment
     while inner is not None:
         if isinstance(inner, EzPickle) and _getstate(inner) is EzPickle.__getstate__:
             raise CheckpointError(
-                f"{world} cannot be put into a checkpoint: Gymnasium pickles only how "
-                f"its {type(inner).__name__} was made, and not where it stands"
+                f"{environment} cannot be put into a checkpoint: Gymnasium pickles only "
+                f"how its {type(inner).__name__} was made, and not where it stands"
             )
         inner = getattr(inner, "env", None)
     try:
-        return pickle.dumps(world)
+        return pickle.dumps(environment)
     except Exception as error:  # whatever its author raises
         raise CheckpointError(
-            f"{world} cannot be put into a checkpoint, because it cannot be pickled: "
-            f"{error}"
+            f"{environment} cannot be put into a checkpoint, because it cannot be "
+            f"pickled: {error}"
         ) from error
 
 
@@ -204,14 +204,14 @@ def _getstate(thing: Any) -> Any:
     return type(thing).__getstate__
 
 
-def unpickled(content: bytes, world: Any) -> dict[str, Any]:
+def unpickled(content: bytes, environment: Any) -> dict[str, Any]:
     """Return the attributes of a pickled environment that is to replace another.
 
     Parameters
     ----------
     content : bytes
         From `pickled`, and not from a stranger: it can run any code.
-    world : gymnasium.Env
+    environment : gymnasium.Env
         The one in the simulator.
 
     Returns
@@ -227,8 +227,8 @@ def unpickled(content: bytes, world: Any) -> dict[str, Any]:
         loaded = pickle.loads(content)
     except Exception as error:
         raise CheckpointError(
-            f"the environment {world} cannot be unpickled: {error}"
+            f"the environment {environment} cannot be unpickled: {error}"
         ) from error
-    if str(loaded) != str(world):
-        raise CheckpointError(f"its environment is {loaded}, here it is {world}")
+    if str(loaded) != str(environment):
+        raise CheckpointError(f"its environment is {loaded}, here it is {environment}")
     return dict(vars(loaded))

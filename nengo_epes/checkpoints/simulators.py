@@ -10,7 +10,7 @@ import numpy as np
 from nengo.builder.signal import SignalDict
 
 from nengo_epes.checkpoints import hidden
-from nengo_epes.checkpoints.files import Array, CheckpointError, PathLike, read, write
+from nengo_epes.checkpoints.archive import Array, CheckpointError, PathLike, read, write
 from nengo_epes.checkpoints.layout import bases, describe, difference
 from nengo_epes.version import __version__
 
@@ -56,7 +56,7 @@ def save(simulator: nengo.Simulator, path: PathLike, note: object = None) -> Non
     {'trained': 'a little'} 100
     """
     parts = _Parts(simulator)
-    pickles = [hidden.pickled(world) for world in parts.worlds]
+    pickles = [hidden.pickled(environment) for environment in parts.environments]
     header = {
         "versions": _versions(),
         "seed": int(simulator.seed),
@@ -105,16 +105,16 @@ def load(simulator: nengo.Simulator, path: PathLike) -> Any:
     header, arrays = read(path)
     try:
         _check_header(header, simulator)
-        worlds = parts.check(arrays, header["generators"], header["environments"])
+        environments = parts.check(arrays, header["generators"], header["environments"])
     except CheckpointError as error:
         raise CheckpointError(f"{path} does not fit: {error}") from error
     for array, value in zip(parts.arrays, arrays, strict=False):
         array[...] = value
     for generator, state in zip(parts.generators, header["generators"], strict=True):
         hidden.set_generator(generator, state)
-    for world, attributes in zip(parts.worlds, worlds, strict=True):
-        vars(world).clear()
-        vars(world).update(attributes)
+    for environment, attributes in zip(parts.environments, environments, strict=True):
+        vars(environment).clear()
+        vars(environment).update(attributes)
     simulator.clear_probes()
     simulator._probe_step_time()  # what Nengo itself does after every step
     return header["note"]
@@ -132,22 +132,24 @@ class _Parts:
         ]
         self.generators, kept = hidden.find(simulator, self.arrays)
         self.arrays += kept
-        self.worlds = hidden.find_worlds(simulator)
+        self.environments = hidden.find_environments(simulator)
 
     def check(
-        self, arrays: list[Array], generators: list[dict[str, Any]], n_worlds: int
+        self, arrays: list[Array], generators: list[dict[str, Any]], n_environments: int
     ) -> list[dict[str, Any]]:
         """Refuse what does not fit; return the attributes of the environments."""
-        n_arrays = len(arrays) - n_worlds
+        n_arrays = len(arrays) - n_environments
         there = [_kind(array) for array in arrays[:n_arrays]]
         here = [_kind(array) for array in self.arrays]
         there += [state["bit_generator"] for state in generators]
         here += [hidden.get_generator(x)["bit_generator"] for x in self.generators]
-        if there != here or n_worlds != len(self.worlds):
+        if there != here or n_environments != len(self.environments):
             raise CheckpointError("its processes keep other things than those here")
         return [
-            hidden.unpickled(content.tobytes(), world)
-            for content, world in zip(arrays[n_arrays:], self.worlds, strict=True)
+            hidden.unpickled(content.tobytes(), environment)
+            for content, environment in zip(
+                arrays[n_arrays:], self.environments, strict=True
+            )
         ]
 
 

@@ -318,8 +318,8 @@ class GaussianREINFORCESim(Operator):
             for array, value in arriving:
                 array[...] = value
             objective[...] = gaussian.objective(state["log_density"], reward, scale)
-            change = gaussian.weight_change(score, activities, reward, scale)
-            mean, _ = gaussian.accumulate(accumulated, count, change, rule.decay)
+            change = gaussian.policy_gradient(score, activities, reward, scale)
+            mean, _ = gaussian.average_gradient(accumulated, count, change, rule.decay)
             accumulated[...] = mean
             count[...] += 1.0
 

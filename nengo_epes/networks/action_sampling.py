@@ -31,8 +31,8 @@ class DecisionProcess(nengo.Process):
         second) and ``size_decision``; ``draw(generator)``, which returns the noise of
         one decision; ``decide(decoded, noise)``, which returns a decision without its
         first entry, the score coming first; ``greedy_noise(decoded)``, the noise with
-        which that is the greedy one; and ``before()``, what stands there before the
-        first decision.
+        which that is the greedy one; and ``initial_decision()``, the decision before
+        the first one.
     period : float or None
         Seconds between decisions, the first at the end of the first period; None for
         a decision whenever the trigger rises above 0.5.
@@ -88,7 +88,7 @@ class DecisionProcess(nengo.Process):
         if self.period is not None:
             self._steps_in_period(dt)  # refused while the model is built
         output = np.zeros(self.default_size_out, dtype=dtype)
-        output[1 : self.policy.size_decision] = self.policy.before()
+        output[1 : self.policy.size_decision] = self.policy.initial_decision()
         return {
             "steps": np.zeros(1, dtype=np.int64),
             "decisions": np.zeros(1, dtype=np.int64),

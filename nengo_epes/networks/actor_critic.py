@@ -72,15 +72,15 @@ class ActorCritic(nengo.Network):
     >>> from nengo_epes.networks import ActorCritic, SoftmaxPolicy, random_features
     >>> env = Environment("CartPole-v1", steps_per_action=2)
     >>> with nengo.Network(seed=0) as net:
-    ...     world = nengo.Node(env)
+    ...     env_node = nengo.Node(env)
     ...     state = random_features(100, dimensions=4)
     ...     agent = ActorCritic(state, SoftmaxPolicy(env.n_actions, trigger=True))
-    ...     sight = nengo.Connection(world[env.observation], state, synapse=None)
+    ...     sight = nengo.Connection(env_node[env.observation], state, synapse=None)
     ...     for name in ("reward", "discount", "learn", "decide", "reset"):
-    ...         signal = world[getattr(env, name)]
+    ...         signal = env_node[getattr(env, name)]
     ...         wire = nengo.Connection(signal, getattr(agent, name), synapse=None)
-    ...     act = nengo.Connection(agent.action, world, synapse=z**-1)
-    ...     returns = nengo.Probe(world[env.episode_return])
+    ...     act = nengo.Connection(agent.action, env_node, synapse=z**-1)
+    ...     returns = nengo.Probe(env_node[env.episode_return])
     >>> with nengo.Simulator(net, progress_bar=False) as sim:
     ...     sim.run(0.1)
     """

@@ -39,7 +39,7 @@ class _Gaussian:
     def decide(self, decoded, noise):
         return np.concatenate(gaussian.decide(self.spec, decoded, noise))
 
-    def before(self):
+    def initial_decision(self):
         held = np.zeros(self.size_decision)
         # no environment is sent an action that it does not have
         action = held[self.layout["action"]]
@@ -91,7 +91,7 @@ class _Softmax:
         one_hot[action] = 1.0
         return np.concatenate([softmax.score(chances, action), one_hot, chances])
 
-    def before(self):
+    def initial_decision(self):
         return np.zeros(self.size_decision - 1)
 
 

@@ -122,9 +122,9 @@ class Environment(nengo.Process):
     ...     "CartPole-v1", steps_per_action=5, observation_range=[2.4, 3, 0.21, 3]
     ... )
     >>> with nengo.Network(seed=0) as net:
-    ...     world = nengo.Node(cart_pole)
-    ...     push_left = nengo.Connection(nengo.Node([1, 0]), world, synapse=z**-1)
-    ...     steps = nengo.Probe(world[cart_pole.step])
+    ...     env_node = nengo.Node(cart_pole)
+    ...     push_left = nengo.Connection(nengo.Node([1, 0]), env_node, synapse=z**-1)
+    ...     steps = nengo.Probe(env_node[cart_pole.step])
     >>> with nengo.Simulator(net, progress_bar=False) as sim:
     ...     sim.run(0.015)
     >>> sim.data[steps][::5, 0].tolist()
@@ -148,11 +148,11 @@ class Environment(nengo.Process):
         observation_range=None,
         seed=None,
     ):
-        world = open_environment(environment, arguments or {})
-        self._seen = ObservationSpace(world.observation_space, observation_range)
-        self._done = ActionSpace(world.action_space)
-        if world is not environment:
-            world.close()
+        gym_env = open_environment(environment, arguments or {})
+        self._seen = ObservationSpace(gym_env.observation_space, observation_range)
+        self._done = ActionSpace(gym_env.action_space)
+        if gym_env is not environment:
+            gym_env.close()
         super().__init__(
             default_size_in=self._done.size,
             default_size_out=self._seen.size + len(SIGNALS),
@@ -172,7 +172,7 @@ class Environment(nengo.Process):
         self.reward_scale = reward_scale
         self.observation_range = self._seen.ranges
         # what the builder gives to the operator of a simulator
-        self.world = self._first_seed = None
+        self.gym_env = self._first_seed = None
 
     @property
     def n_actions(self):
@@ -209,9 +209,9 @@ class Environment(nengo.Process):
         """Make the function of one step."""
         steps, seen, held = (state[name] for name in ("steps", "observation", "held"))
         every = self.steps_per_action
-        world, first_seed = self.world, self._first_seed
-        if world is None:  # used without a simulator, as by `run_steps`
-            world = open_environment(self.environment, self.arguments)
+        gym_env, first_seed = self.gym_env, self._first_seed
+        if gym_env is None:  # used without a simulator, as by `run_steps`
+            gym_env = open_environment(self.environment, self.arguments)
         if first_seed is None:
             first_seed = int(rng.randint(2**31))
 
@@ -239,13 +239,13 @@ class Environment(nengo.Process):
 
         def begin():
             first = steps[0] == 0
-            observation, _ = world.reset(seed=first_seed if first else None)
+            observation, _ = gym_env.reset(seed=first_seed if first else None)
             seen[...] = self._seen.scale(observation)
             episode = 0 if first else held[5] + 1
             held[...] = 0, self.discount_factor, 0, 0, 0, episode, 0
 
         def advance(action):
-            observation, reward, terminated, truncated, _ = world.step(
+            observation, reward, terminated, truncated, _ = gym_env.step(
                 self._done.scale(action)
             )
             seen[...] = self._seen.scale(observation)
@@ -284,5 +284,5 @@ def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
         seed = int(rng.randint(2**31))
     process = copy.copy(process)
     process._first_seed = seed
-    process.world = open_environment(process.environment, process.arguments)
+    process.gym_env = open_environment(process.environment, process.arguments)
     return build_process(model, process, sig_in, sig_out, mode)

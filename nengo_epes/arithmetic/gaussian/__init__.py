@@ -10,7 +10,7 @@ everywhere), A actions and R rows of weights:
 * weights W (R, n_pre), activity a (B, n_pre), decoded = a W^T;
 * r (B,): the reward less a baseline, which is any number that does not depend on y.
 
-Drawing (`decide`) and learning (`weight_change`) are apart: hold the score of a
+Drawing (`decide`) and learning (`policy_gradient`) are apart: hold the score of a
 decision until the reward that this decision earned is known. Floating-point types are
 kept; shapes that do not fit raise ValueError.
 
@@ -36,17 +36,17 @@ from nengo_epes.arithmetic.gaussian.spec import (
     decision_layout,
 )
 from nengo_epes.arithmetic.gaussian.update import (
-    accumulate,
     apply_change,
+    average_gradient,
     objective,
-    weight_change,
+    policy_gradient,
 )
 
 __all__ = [
     "Decision",
     "GaussianPolicySpec",
-    "accumulate",
     "apply_change",
+    "average_gradient",
     "check_n_actions",
     "clip_action",
     "decide",
@@ -54,7 +54,7 @@ __all__ = [
     "distribution",
     "log_density",
     "objective",
+    "policy_gradient",
     "sample",
     "score",
-    "weight_change",
 ]

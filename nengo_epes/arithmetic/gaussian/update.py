@@ -14,7 +14,7 @@ def objective(
 ) -> FloatArray:
     """Return what REINFORCE descends: scale mean_b(-r_b sum_a ln N(y_ba)), a scalar.
 
-    Its gradient is minus `weight_change` of the same scale, where the score is not
+    Its gradient is minus `policy_gradient` of the same scale, where the score is not
     scaled by the variance.
 
     Parameters
@@ -46,7 +46,7 @@ def _per_decision(reward: npt.ArrayLike, decisions: FloatArray) -> FloatArray:
     return rewards
 
 
-def weight_change(
+def policy_gradient(
     score: npt.ArrayLike,
     activity: npt.ArrayLike,
     reward: npt.ArrayLike,
@@ -76,7 +76,7 @@ def weight_change(
 
     Examples
     --------
-    >>> print(weight_change(score=[2.0, 3.0], activity=[10.0, 1.0], reward=-1.0))
+    >>> print(policy_gradient(score=[2.0, 3.0], activity=[10.0, 1.0], reward=-1.0))
     [[-20.  -2.]
      [-30.  -3.]]
     """
@@ -105,7 +105,7 @@ def apply_change(
     Parameters
     ----------
     weights, change : array_like (R, n_pre)
-        W, and dW from `weight_change`.
+        W, and dW from `policy_gradient`.
     learning_rate : float
         Of the ascent.
     mask : array_like, optional
@@ -147,7 +147,7 @@ def _check_fits(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> N
         )
 
 
-def accumulate(
+def average_gradient(
     accumulated: npt.ArrayLike,
     count: npt.ArrayLike,
     change: npt.ArrayLike,
@@ -164,7 +164,7 @@ def accumulate(
     Parameters
     ----------
     accumulated, change : array_like (R, n_pre)
-        acc of the steps before, and dW from `weight_change`.
+        acc of the steps before, and dW from `policy_gradient`.
     count : array_like
         n of the steps before, 0 at first; of the mask's shape, or a scalar.
     decay : float
@@ -181,7 +181,7 @@ def accumulate(
 
     Examples
     --------
-    >>> acc, n = accumulate([[1.0]], count=1, change=[[4.0]], decay=1.0)
+    >>> acc, n = average_gradient([[1.0]], count=1, change=[[4.0]], decay=1.0)
     >>> print(acc, n)
     [[2.5]] 2.0
     """

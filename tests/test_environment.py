@@ -17,9 +17,9 @@ from nengo_epes.rl.environment import SIGNALS, Environment
 def simulate(environment, action, steps, seed=0):
     """Run an environment with an action; return its output by name."""
     with nengo.Network(seed=seed) as net:
-        world = nengo.Node(environment)
-        nengo.Connection(nengo.Node(action), world, synapse=z**-1)
-        probe = nengo.Probe(world)
+        env_node = nengo.Node(environment)
+        nengo.Connection(nengo.Node(action), env_node, synapse=z**-1)
+        probe = nengo.Probe(env_node)
     with nengo.Simulator(net) as sim:
         sim.run_steps(steps)
         return named(environment, sim.data[probe])
@@ -67,10 +67,10 @@ def test_action_of_a_slot_is_that_of_its_beginning():
     counter = Counter(length=100)
     env = Environment(counter, steps_per_action=4)
     with nengo.Network() as net:
-        world = nengo.Node(env)
+        env_node = nengo.Node(env)
         # one action a simulator step: 0, 1, 2, 0, 1, 2, ...
         rolling = nengo.Node(lambda t: np.eye(3)[(round(t / 0.001) - 1) % 3])
-        nengo.Connection(rolling, world, synapse=z**-1)
+        nengo.Connection(rolling, env_node, synapse=z**-1)
     with nengo.Simulator(net) as sim:
         sim.run_steps(17)
     actions = [what for kind, what in counter.log if kind == "step"]
@@ -131,8 +131,8 @@ def test_seeds():
         noise[name] = got["observation"][-1, 1]
     assert noise["a"] == noise["b"] != noise["c"]
     with nengo.Network(seed=0) as net:
-        worlds = [nengo.Node(Environment(Counter)) for _ in range(2)]
-        probes = [nengo.Probe(world[1]) for world in worlds]
+        env_nodes = [nengo.Node(Environment(Counter)) for _ in range(2)]
+        probes = [nengo.Probe(env_node[1]) for env_node in env_nodes]
     with nengo.Simulator(net) as sim:
         sim.run_steps(60)
     assert sim.data[probes[0]][-1] != sim.data[probes[1]][-1]
@@ -143,10 +143,10 @@ def test_reset_and_pickle():
     mid-episode as it would have; two simulators do not disturb each other."""
     env = Environment("CartPole-v1", steps_per_action=3)
     with nengo.Network(seed=5) as net:
-        world = nengo.Node(env)
+        env_node = nengo.Node(env)
         # falls after some ten steps, so that a later reset is among them
-        nengo.Connection(nengo.Node([0, 1]), world, synapse=z**-1)
-        probe = nengo.Probe(world)
+        nengo.Connection(nengo.Node([0, 1]), env_node, synapse=z**-1)
+        probe = nengo.Probe(env_node)
     with nengo.Simulator(net) as sim, nengo.Simulator(net) as other:
         other.run_steps(7)
         sim.run_steps(50)
