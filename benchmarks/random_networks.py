@@ -61,7 +61,7 @@ def measured_stable_rate(seed):
     if drawn["every"] > 1:
         delay, step = 0.0, drawn["every"] * DT
         times = step
-    return times * stability.measured_stable_rate(activities, delay, step) / gain
+    return times * stability.largest_stable_rate(activities, delay, step) / gain
 
 
 def _activities(simulator, pre, stimulus):

@@ -42,6 +42,7 @@ def test_least_error_without_hidden_learning(task):
     assert rmse > 0.3
 
 
+@pytest.mark.slow
 def test_hidden_layer_learns_xor():
     """With an error that is late, and with one that is not, random feedback comes below
     a third of the least error without learning in the hidden layer; its updates come

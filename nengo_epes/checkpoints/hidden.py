@@ -187,8 +187,8 @@ def pickled(environment: Any) -> bytes:
     while inner is not None:
         if isinstance(inner, EzPickle) and _getstate(inner) is EzPickle.__getstate__:
             raise CheckpointError(
-                f"{environment} cannot be put into a checkpoint: Gymnasium pickles only "
-                f"how its {type(inner).__name__} was made, and not where it stands"
+                f"{environment} cannot be put into a checkpoint: Gymnasium pickles "
+                f"only how its {type(inner).__name__} was made, and not where it stands"
             )
         inner = getattr(inner, "env", None)
     try:

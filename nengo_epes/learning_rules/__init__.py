@@ -4,9 +4,9 @@ from nengo_epes.learning_rules.builder_tools import (
     build_activities,
     build_port,
     learned_shape,
-    make_check,
     post_encoders,
 )
+from nengo_epes.learning_rules.divergence import make_check
 from nengo_epes.learning_rules.epes import EPES, EPESSim, build_epes
 from nengo_epes.learning_rules.feedback import build_feedback, build_spread
 from nengo_epes.learning_rules.postsynaptic import build_post_activities

@@ -1,4 +1,4 @@
-"""Functions that the builders of learning rules share: port, activities, checks.
+"""Functions that the builders of learning rules share: port, activities, encoders.
 
 They are public, for learning rules of your own.
 """
@@ -14,11 +14,8 @@ from nengo.builder.operator import Copy, Reset
 from nengo.builder.signal import Signal
 from nengo.connection import LearningRule
 from nengo.ensemble import Ensemble, Neurons
-from nengo.exceptions import BuildError, NengoWarning, SimulationError
+from nengo.exceptions import BuildError, NengoWarning
 from nengo.utils.numpy import array_offset, is_iterable
-
-# Up to this size Python's floats are faster to check than an array.
-FEW_NUMBERS = 8
 
 _CONNECTIONS = weakref.WeakKeyDictionary()
 
@@ -36,7 +33,7 @@ def build_port(model, rule, inputs):
         The rule on its connection.
     inputs : dict of str to slice
         Slices of the port that the rule needs in order to learn, by the name that the
-        warning gives them if nothing is connected there.
+        warning gives to a slice if nothing is connected to any part of it.
 
     Returns
     -------
@@ -69,8 +66,9 @@ def build_port(model, rule, inputs):
     missing = [name for name, where in inputs.items() if not arrives[where].any()]
     if missing and model.toplevel is not None:
         warnings.warn(
-            f"{rule} will never learn: nothing is connected to its "
-            f"{' and '.join(missing)}; connect to conn.learning_rule (not to conn)",
+            f"{rule} will never learn: nothing is connected to "
+            f"{' and '.join(missing)}"
+            + ("" if arrives.any() else "; connect to conn.learning_rule, not to conn"),
             NengoWarning,
             stacklevel=2,
         )
@@ -231,13 +229,13 @@ def post_encoders(model, conn):
         return None
     if isinstance(conn.post_obj, Ensemble):
         encoders = model.sig[conn.post_obj]["encoders"]
-        return take_rows(model, encoders, (slice(None), conn.post_slice))
-    return take_rows(
+        return take_part(model, encoders, (slice(None), conn.post_slice))
+    return take_part(
         model, model.sig[conn.post_obj.ensemble]["encoders"], conn.post_slice
     )
 
 
-def take_rows(model, signal, index):
+def take_part(model, signal, index):
     """Return a part of a signal: a view if possible, else a copy made in every step.
 
     Parameters
@@ -293,73 +291,3 @@ def repeat_rows(signal, n_rows):
     )
     base, offset = signal.base, signal.offset
     return Signal(repeated, name=f"{signal.name}.repeated", base=base, offset=offset)
-
-
-def make_check(rule, learning_rate, seconds, **arrays):
-    """Make a function that stops a simulation before the weights are lost.
-
-    Parameters
-    ----------
-    rule : str
-        Name of the rule for the message.
-    learning_rate : float
-        Learning rate of the rule for the message.
-    seconds : callable
-        Returns the simulation time in seconds for the message.
-    **arrays : (n,) arrays
-        The inputs of the rule, by name.
-
-    Returns
-    -------
-    callable
-        Call it with no argument in every step. It raises
-        `nengo.exceptions.SimulationError` if an entry is NaN or larger than the fourth
-        root of the largest number of its precision (1e77; 4e9 in single precision), so
-        that products of three inputs and a sum over neurons stay finite.
-
-    Examples
-    --------
-    >>> activities = np.array([3.0, 4.0])
-    >>> check = make_check("my rule", 1e-4, lambda: 0.25, activities=activities)
-    >>> check()
-    >>> activities[1] = np.inf
-    >>> check()  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    nengo.exceptions.SimulationError: my rule: activities[1] is inf at t=0.25 s; ...
-    """
-    few, many = [], []
-    for array in arrays.values():
-        limit = largest_input(array.dtype)
-        (few if array.size <= FEW_NUMBERS else many).append((array, limit, limit**2))
-
-    def check():
-        for array, limit, _ in few:
-            for value in array.tolist():
-                if not -limit <= value <= limit:
-                    complain()
-        try:
-            for array, _, square in many:
-                if not array.dot(array) <= square:
-                    complain()
-        except (FloatingPointError, RuntimeWarning):  # overflow, or infinity minus it
-            complain()
-
-    def complain():
-        for name, array in arrays.items():
-            with np.errstate(invalid="ignore"):
-                wrong = ~(np.abs(array) <= largest_input(array.dtype))
-            for i in np.flatnonzero(wrong):
-                raise SimulationError(
-                    f"{rule}: {name}[{i}] is {array[i]:g} at t={seconds():g} s; "
-                    "learning stops here, before the weights are lost. The learning "
-                    f"rate is {learning_rate:g}: use a smaller one (see "
-                    "nengo_epes.stability), or correct whatever computes this value"
-                )
-
-    return check
-
-
-def largest_input(dtype):
-    """Return the largest input of a rule, the fourth root of the largest number."""
-    return float(np.finfo(dtype).max) ** 0.25

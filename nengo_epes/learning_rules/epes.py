@@ -19,11 +19,10 @@ from nengo_epes.learning_rules import parameters
 from nengo_epes.learning_rules.builder_tools import (
     build_activities,
     build_port,
-    largest_input,
     learned_shape,
-    make_check,
     repeat_rows,
 )
+from nengo_epes.learning_rules.divergence import largest_input, make_check
 from nengo_epes.learning_rules.feedback import (
     build_feedback,
     build_spread,
@@ -58,7 +57,8 @@ class EPES(LearningRuleType):
     response :math:`h` of the trace, the third factor :math:`L`, the learning rate
     :math:`\kappa` and the number of pre neurons :math:`n`. The third factor is a TD
     error, a reward minus its baseline, or target minus actual output: weights *ascend*,
-    so it has the opposite sign of PES's error.
+    so it has the opposite sign of PES's error. If it is a vector :math:`\delta`, then
+    :math:`L = B\,\delta`, and :math:`g` is one number for all post dimensions.
 
     In each simulator step the trace is updated first, with the activities of this step,
     and then the weight change, with the third factor of this step. The new weights act
@@ -67,16 +67,17 @@ class EPES(LearningRuleType):
     Parameters
     ----------
     learning_rate : float, optional
-        Learning rate, on the scale of PES's.
+        Learning rate, on the scale of PES's; 1e-4 by default.
     pre_synapse : Synapse or float or None, optional
         Filter of the presynaptic activities; a number is the time constant of a
-        `nengo.Lowpass` in seconds.
+        `nengo.Lowpass` in seconds. The default is a Lowpass of 5 ms.
     trace_synapse : Synapse or float or None, optional
-        Eligibility trace; None for no memory. A Lowpass has a gain of 1 for constant
-        input, so neither its time constant nor ``dt`` changes the scale of learning.
+        Eligibility trace, by default a Lowpass of 0.1 s; None for no memory. A Lowpass
+        has a gain of 1 for constant input, so neither its time constant nor ``dt``
+        changes the scale of learning.
     size_eligibility : int, optional
-        Dimensions of the characteristic eligibility on the port; 0 for an eligibility
-        of 1 that needs no input.
+        Dimensions of the characteristic eligibility on the port; 1 by default, 0 for an
+        eligibility of 1 that needs no input.
     feedback : str, array_like, Distribution or None, optional
         B. It carries the eligibility to the post side, or the third factor if
         ``size_td_error`` is above 1. ``"broadcast"``: one value for all post dimensions
@@ -94,16 +95,18 @@ class EPES(LearningRuleType):
         "dutch" need a Lowpass as ``trace_synapse`` and one third factor. "replacing"
         is for contributions that are not negative. "dutch", for the linear critic of
         true online TD(lambda), takes one visit a transition: hold the trace in all
-        other steps. It counts a third factor of exactly 0 as no transition. It is
-        stable if learning rate / n times the squared activities of a visit is at
-        most 1.
+        other steps. It counts a third factor of exactly 0 as no transition, and
+        changes as they were before ``weight_bounds`` and ``weight_decay``. It is stable
+        if learning rate / n times the squared contributions of a visit is at most 1.
     step : ObGD or Intentional or None, optional
         Bounded step size; see `nengo_epes.step_sizes`. None: learning rate times third
-        factor. With Intentional the learning rate has no effect.
+        factor. A bounded step takes third factor times ``dt`` as the TD error, so send
+        the TD error of a transition as a pulse of TD error / dt. With Intentional the
+        learning rate has no effect.
     weight_bounds : tuple of float or None, optional
         (low, high): bounds of all weights.
     weight_decay : float, optional
-        Fraction of every weight that is lost per second.
+        Rate of decay in 1/s: each step removes weight_decay * dt of every weight.
     controls : tuple of str, optional
         Control inputs on the port, in this order: ``"hold"`` (above 0.5 it freezes
         the trace: no decay, no input) and ``"reset"`` (above 0.5 it empties the trace
@@ -116,12 +119,14 @@ class EPES(LearningRuleType):
     ValidationError
         If a parameter is invalid, or both inputs of the port are vectors.
     BuildError
-        When the model is built, if the sizes and ``feedback`` do not fit the
-        connection, a trace that cannot be held is shorter than ``dt``, or the weights
-        are not 2-D.
+        When the model is built, if the sizes and ``feedback``, or the
+        ``post_derivative``, do not fit the connection, the weights are not 2-D, the
+        trace does not fit ``dt``, the kind of trace or the bounded step, the learning
+        rate or the decay is too large, an equal rule is on the same connection, or
+        another rule is next to ``weight_bounds``.
     SimulationError
-        If an input, an activity or a step diverges, or a replacing trace receives a
-        negative contribution.
+        If an input or an activity diverges, a dutch trace is unstable, or a replacing
+        trace receives a negative eligibility or activity.
 
     See Also
     --------
@@ -330,6 +335,7 @@ class EPESSim(Operator):
         self.trace_state_names = tuple(trace_state)
         self.sets = []
         self.incs = []
+        # td_error is a part of the port; an operator has to list it so that it exists
         names = ("activities", "port", "td_error", "third_factor", "eligibility")
         self.reads = [signals[name] for name in names]
         if rule_type.weight_bounds is not None or rule_type.weight_decay > 0.0:
@@ -404,27 +410,28 @@ class EPESSim(Operator):
         weights = None if self.weights is None else signals[self.weights]
         memory = None if self.memory is None else signals[self.memory]
         state = {name: signals[signal] for name, signal in self.trace_state.items()}
-        rule, tag = self.rule_type, self.tag
-        trace = make_trace(rule, trace_array, state, delta, dt, rng, tag)
-        rate = rule.learning_rate / activities.size
-        hold = rule.hold.start if "hold" in rule.controls else None
-        reset = rule.reset.start if "reset" in rule.controls else None
-        scalar = rule.size_td_error == 1
+        rule_type, tag = self.rule_type, self.tag
+        trace = make_trace(rule_type, trace_array, state, delta, dt, rng, tag)
+        rate = rule_type.learning_rate / activities.size
+        hold = rule_type.hold.start if "hold" in rule_type.controls else None
+        reset = rule_type.reset.start if "reset" in rule_type.controls else None
+        scalar = rule_type.size_td_error == 1
 
         def seconds():
             return n_steps.item() * dt
 
         def bounded(pulse, decay):
             args = trace_array, eligibility, activities, decay
-            return rule.step(memory, rate, pulse, *args)
+            return rule_type.step(memory, rate, pulse, *args)
 
         check = make_check(
-            tag, rule.learning_rate, seconds, port=port, activities=activities
+            tag, rule_type.learning_rate, seconds, port=port, activities=activities
         )
 
         def step_epes():
             n_steps[0] += 1
             check()
+            trace.forget(n_steps.item())
             advances = hold is None or not port.item(hold) > 0.5
             if reset is not None and port.item(reset) > 0.5:
                 advances = False
@@ -440,7 +447,7 @@ class EPESSim(Operator):
             trace.change(factor, delta)
             if weights is not None:
                 updates.limit_change(
-                    delta, weights, rule.weight_bounds, rule.weight_decay * dt
+                    delta, weights, rule_type.weight_bounds, rule_type.weight_decay * dt
                 )
 
         def explained():
@@ -449,8 +456,9 @@ class EPESSim(Operator):
             except FloatingPointError as error:
                 raise SimulationError(
                     f"{tag}: {error} at t={seconds():g} s; the trace or the weight "
-                    f"change is too large. The learning rate is {rule.learning_rate:g}:"
-                    " use a smaller one, or check the trace synapse"
+                    "change is too large. The learning rate is "
+                    f"{rule_type.learning_rate:g}: use a smaller one, or check the "
+                    "trace synapse"
                 ) from error
 
         return explained
@@ -515,9 +523,12 @@ def build_epes(model, epes, rule):
             f"{rc.float_dtype}; try nengo_epes.stability.suggest_learning_rate"
         )
 
-    inputs = {"third factor, the slice td_error": epes.td_error}
+    inputs = {"conn.learning_rule[rule.td_error], the third factor": epes.td_error}
     if epes.size_eligibility:
-        name = "eligibility (or use size_eligibility=0, for an eligibility of 1)"
+        name = (
+            "conn.learning_rule[rule.eligibility] (for an eligibility of 1 use "
+            "size_eligibility=0)"
+        )
         inputs[name] = epes.eligibility
     port = build_port(model, rule, inputs)
     third_factor = td_error = port[epes.td_error]

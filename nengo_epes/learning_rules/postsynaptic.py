@@ -8,7 +8,7 @@ from nengo.ensemble import Neurons
 from nengo.exceptions import BuildError
 
 from nengo_epes.arithmetic import surrogates
-from nengo_epes.learning_rules.builder_tools import take_rows
+from nengo_epes.learning_rules.builder_tools import take_part
 
 
 def build_post_activities(model, conn, synapse):
@@ -58,7 +58,7 @@ def build_post_activities(model, conn, synapse):
         )
     if isinstance(conn.post_obj, Neurons):
         output = model.sig[conn.post_obj]["out"]
-        activities = take_rows(model, output, conn.post_slice)
+        activities = take_part(model, output, conn.post_slice)
     else:
         activities = model.sig[conn.post_obj.neurons]["out"]
     return activities if synapse is None else model.build(synapse, activities)
@@ -158,7 +158,7 @@ def build_post_derivative(model, conn, surrogate, spread):
     if isinstance(surrogate, surrogates.RateDerivative):
         names = ("in",)
     signals = model.sig[ensemble.neurons]
-    sources = [take_rows(model, signals[name], rows) for name in names]
+    sources = [take_part(model, signals[name], rows) for name in names]
     psi = Signal(shape=spread.shape, name=f"{conn}.post_derivative")
     model.add_op(PostDerivativeSim(surrogate, sources, psi, tag=str(conn)))
     eligibility = Signal(shape=spread.shape, name=f"{conn}.eligibility")

@@ -26,8 +26,8 @@ from nengo_epes.learning_rules.builder_tools import (
     build_port,
     connections_to,
     learned_shape,
-    make_check,
 )
+from nengo_epes.learning_rules.divergence import make_check
 
 DECISION = ("score", "action", "mean", "standard_deviation", "log_density")
 
@@ -300,15 +300,18 @@ class GaussianREINFORCESim(Operator):
         gradient, accumulated = state["gradient"], state["accumulated_gradients"]
         objective, count = state["objective"], state["step_count"]
         score, n_steps = state["score"], state["n_steps"]
-        rule = self.rule_type
-        rate, scale = rule.learning_rate / activities.size, rule.objective_scale
-        episodic, averages = rule.regime == "episodic", rule.average
-        decided = rule.decision.start
-        layout = gaussian.decision_layout(rule.n_rows, rule.n_actions)
-        arriving = [(state[x], port[rule.decision][layout[x]]) for x in DECISION]
+        rule_type = self.rule_type
+        rate, scale = (
+            rule_type.learning_rate / activities.size,
+            rule_type.objective_scale,
+        )
+        episodic, averages = rule_type.regime == "episodic", rule_type.average
+        decided = rule_type.decision.start
+        layout = gaussian.decision_layout(rule_type.n_rows, rule_type.n_actions)
+        arriving = [(state[x], port[rule_type.decision][layout[x]]) for x in DECISION]
         check = make_check(
             self.tag,
-            rule.learning_rate,
+            rule_type.learning_rate,
             lambda: n_steps.item() * dt,
             port=port,
             activities=activities,
@@ -319,7 +322,9 @@ class GaussianREINFORCESim(Operator):
                 array[...] = value
             objective[...] = gaussian.objective(state["log_density"], reward, scale)
             change = gaussian.policy_gradient(score, activities, reward, scale)
-            mean, _ = gaussian.average_gradient(accumulated, count, change, rule.decay)
+            mean, _ = gaussian.average_gradient(
+                accumulated, count, change, rule_type.decay
+            )
             accumulated[...] = mean
             count[...] += 1.0
 
@@ -340,7 +345,7 @@ class GaussianREINFORCESim(Operator):
             np.multiply(eligibility, factor, gradient)
             np.multiply(gradient, gate * rate, delta)
             if weights is not None:
-                updates.limit_change(delta, weights, rule.weight_bounds, 0.0)
+                updates.limit_change(delta, weights, rule_type.weight_bounds, 0.0)
             if decides or episodic:
                 count[...] *= 1.0 - gate
             if episodic:

@@ -1,7 +1,7 @@
 """Eligibility traces: what each kind remembers, and what one simulator step does.
 
 `build_trace` makes the signals, `make_trace` the functions that advance and clear them.
-Both work on the arrays of one `nengo_epes.learning_rules.epes.EPESSim`.
+The formulas of the three kinds are in `nengo_epes.arithmetic.updates`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ KINDS = ("accumulating", "replacing", "dutch")
 # takes 2.7 ms a step in blocks, 3.1 ms without.
 BLOCK_SIZE = 65_536
 
-Trace = namedtuple("Trace", ["advance", "clear", "change", "decay"])
+Trace = namedtuple("Trace", ["advance", "clear", "change", "decay", "forget"])
 Trace.__doc__ = """The functions of one simulator step.
 
 ``advance(n_steps, eligibility, activities)`` adds the contribution of this step, the
 ``n_steps``-th of the simulation; ``clear()`` empties the trace and all that it
-remembers, and ``change(factor, out)`` writes factor times trace to ``out``. ``decay``
-is the factor by which one step multiplies the trace, or None if the trace does not
-decay exponentially.
+remembers; ``change(factor, out)`` writes the weight change to ``out``, which a dutch
+trace remembers. ``decay`` is the factor by which one step multiplies the trace, or None
+if the trace does not decay exponentially. ``forget(n_steps)``, for every step, sets
+entries to 0 before they become subnormal numbers, with which arithmetic is slow.
 """
 
 
@@ -55,8 +56,8 @@ def check_trace(model, rule):
     ------
     BuildError
         If the time constant is shorter than ``dt`` and the trace cannot be held, is so
-        long that a step adds nothing, or if the kind of trace or the bounded step needs
-        an exponential decay and the synapse has none.
+        long that a step adds nothing, if the kind of trace or the bounded step needs an
+        exponential decay and the synapse has none, or a dutch trace has a bounded step.
     """
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
@@ -123,7 +124,8 @@ def build_trace(rule_type, shape, dt, label):
         arrays = {}
     else:
         arrays = synapse.make_state(size, size, dt, dtype=trace.dtype)
-    return trace, {name: as_signal(array, name) for name, array in arrays.items()}
+    state = {name: as_signal(arrays[name], f"{label}.{name}") for name in arrays}
+    return trace, state
 
 
 def as_signal(array, name):
@@ -179,12 +181,14 @@ def _exponential(kind, trace, decay, delta, dt, tag):
             _check_not_negative(tag, n_steps * dt, eligibility, activities)
         for rows, block, space in blocks:
             add(block, factor, eligibility[rows], activities, space)
-        # arithmetic with subnormal numbers is slow
+
+    def forget(n_steps):
         if decay and n_steps % period == 0:
             for _, block, space in blocks:
                 block[np.abs(block, out=space) < smallest] = 0.0
 
-    return Trace(advance, partial(trace.fill, 0.0), partial(np.multiply, trace), decay)
+    clear, change = partial(trace.fill, 0.0), partial(np.multiply, trace)
+    return Trace(advance, clear, change, decay, forget)
 
 
 def _check_not_negative(tag, t, eligibility, activities):
@@ -213,7 +217,11 @@ def _any_synapse(synapse, trace, state, dt, rng):
         for name, value in initial.items():
             state[name][...] = value
 
-    return Trace(advance, clear, partial(np.multiply, trace), None)
+    return Trace(advance, clear, partial(np.multiply, trace), None, _forget_nothing)
+
+
+def _forget_nothing(n_steps):
+    """Leave a trace as it is, whose synapse has a state of its own."""
 
 
 def _dutch(rule_type, trace, state, dt, tag):
@@ -248,4 +256,4 @@ def _dutch(rule_type, trace, state, dt, tag):
             out += rate * surprise[:, None] * (trace - contribution)
             last_change[...] = out
 
-    return Trace(advance, clear, change, decay)
+    return Trace(advance, clear, change, decay, _forget_nothing)

@@ -1,4 +1,4 @@
-"""When a policy decides, and with what noise: shared by all policies."""
+"""How policies draw actions: when, with which noise, and by which distribution."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from nengo.builder.processes import build_process
 from nengo.exceptions import BuildError, SimulationError, ValidationError
 from nengo.params import NdarrayParam, NumberParam, Parameter, StringParam
 from nengo.utils.numpy import is_number
+
+from nengo_epes.arithmetic import gaussian, softmax
 
 
 class DecisionProcess(nengo.Process):
@@ -190,6 +192,104 @@ def build_decision_process(model, process, sig_in=None, sig_out=None, mode="set"
             process.policy, process.period, process.noise, seed, process.name
         )
     return build_process(model, process, sig_in, sig_out, mode)
+
+
+class GaussianSampling:
+    """Drawing from a Gaussian policy, as `DecisionProcess` uses it."""
+
+    mean_action_is = "mean"
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.n_rows = spec.n_rows
+        self.n_noise = spec.n_actions
+        self.noise_bounds = (-np.inf, np.inf)
+        self.layout = gaussian.decision_layout(spec.n_rows, spec.n_actions)
+        self.size_decision = self.layout["log_density"].stop
+
+    def draw(self, generator):
+        """Return the noise of one decision."""
+        return generator.standard_normal(self.n_noise)
+
+    def greedy_noise(self, decoded):
+        """Return the noise with which the decision is the greedy one."""
+        return np.zeros(self.n_noise)
+
+    def mean_action(self, decoded):
+        """Return the mean action, for figures."""
+        mean, _ = gaussian.distribution(self.spec, decoded)
+        return gaussian.clip_action(mean, self.spec.action_low, self.spec.action_high)
+
+    def entropy(self, decision):
+        """Return the entropy of the policy of a decision, in nats."""
+        width = decision[self.layout["standard_deviation"]] * np.sqrt(2 * np.pi * np.e)
+        return float(np.log(width).sum()) if width.all() else 0.0
+
+    def decide(self, decoded, noise):
+        """Return a decision without its first entry, the score first."""
+        return np.concatenate(gaussian.decide(self.spec, decoded, noise))
+
+    def initial_decision(self):
+        """Return what is put out before the first decision."""
+        held = np.zeros(self.size_decision)
+        # no environment is sent an action that it does not have
+        action = held[self.layout["action"]]
+        action[...] = gaussian.clip_action(
+            action, self.spec.action_low, self.spec.action_high
+        )
+        return held[1:]
+
+
+class SoftmaxSampling:
+    """Drawing from a softmax policy, as `DecisionProcess` uses it."""
+
+    mean_action_is = "probability"
+
+    def __init__(self, n_actions):
+        gaussian.check_n_actions(n_actions)
+        self.n_rows = n_actions
+        self.n_noise = 1
+        self.noise_bounds = (0.0, 1.0)
+        self.size_decision = 1 + 3 * n_actions
+        names = ("score", "action", "probabilities")
+        self.layout = {
+            name: slice(1 + i * n_actions, 1 + (i + 1) * n_actions)
+            for i, name in enumerate(names)
+        }
+
+    def draw(self, generator):
+        """Return the noise of one decision."""
+        return generator.random(1)
+
+    def greedy_noise(self, decoded):
+        """Return the noise with which the decision is the greedy one."""
+        # the middle of the share of the most probable action
+        chances = softmax.probabilities(decoded)
+        best = int(np.argmax(chances))
+        return np.array([chances[:best].sum() + chances[best] / 2])
+
+    def mean_action(self, decoded):
+        """Return the mean action, for figures."""
+        return softmax.probabilities(decoded)
+
+    def entropy(self, decision):
+        """Return the entropy of the policy of a decision, in nats."""
+        chances = decision[self.layout["probabilities"]]
+        # p ln p goes to 0 with p
+        chances = chances[chances > 0]
+        return float(-chances @ np.log(chances))
+
+    def decide(self, decoded, noise):
+        """Return a decision without its first entry, the score first."""
+        chances = softmax.probabilities(decoded)
+        action = softmax.choose(chances, noise[0])
+        one_hot = np.zeros_like(chances)
+        one_hot[action] = 1.0
+        return np.concatenate([softmax.score(chances, action), one_hot, chances])
+
+    def initial_decision(self):
+        """Return what is put out before the first decision."""
+        return np.zeros(self.size_decision - 1)
 
 
 def check_timing(network, name, period, trigger):

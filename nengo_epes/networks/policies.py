@@ -3,96 +3,14 @@
 from __future__ import annotations
 
 import nengo
-import numpy as np
 
-from nengo_epes.arithmetic import gaussian, softmax
-from nengo_epes.networks.action_sampling import DecisionProcess, check_timing
-
-
-class _Gaussian:
-    """A Gaussian policy as `DecisionProcess` wants it."""
-
-    mean_action_is = "mean"
-
-    def __init__(self, spec):
-        self.spec = spec
-        self.n_rows = spec.n_rows
-        self.n_noise = spec.n_actions
-        self.noise_bounds = (-np.inf, np.inf)
-        self.layout = gaussian.decision_layout(spec.n_rows, spec.n_actions)
-        self.size_decision = self.layout["log_density"].stop
-
-    def draw(self, generator):
-        return generator.standard_normal(self.n_noise)
-
-    def greedy_noise(self, decoded):
-        return np.zeros(self.n_noise)
-
-    def mean_action(self, decoded):
-        mean, _ = gaussian.distribution(self.spec, decoded)
-        return gaussian.clip_action(mean, self.spec.action_low, self.spec.action_high)
-
-    def entropy(self, decision):
-        width = decision[self.layout["standard_deviation"]] * np.sqrt(2 * np.pi * np.e)
-        return float(np.log(width).sum()) if width.all() else 0.0
-
-    def decide(self, decoded, noise):
-        return np.concatenate(gaussian.decide(self.spec, decoded, noise))
-
-    def initial_decision(self):
-        held = np.zeros(self.size_decision)
-        # no environment is sent an action that it does not have
-        action = held[self.layout["action"]]
-        action[...] = gaussian.clip_action(
-            action, self.spec.action_low, self.spec.action_high
-        )
-        return held[1:]
-
-
-class _Softmax:
-    """A softmax policy as `DecisionProcess` wants it."""
-
-    mean_action_is = "probability"
-
-    def __init__(self, n_actions):
-        gaussian.check_n_actions(n_actions)
-        self.n_rows = n_actions
-        self.n_noise = 1
-        self.noise_bounds = (0.0, 1.0)
-        self.size_decision = 1 + 3 * n_actions
-        names = ("score", "action", "probabilities")
-        self.layout = {
-            name: slice(1 + i * n_actions, 1 + (i + 1) * n_actions)
-            for i, name in enumerate(names)
-        }
-
-    def draw(self, generator):
-        return generator.random(1)
-
-    def greedy_noise(self, decoded):
-        # the middle of the share of the most probable action
-        chances = softmax.probabilities(decoded)
-        best = int(np.argmax(chances))
-        return np.array([chances[:best].sum() + chances[best] / 2])
-
-    def mean_action(self, decoded):
-        return softmax.probabilities(decoded)
-
-    def entropy(self, decision):
-        chances = decision[self.layout["probabilities"]]
-        # p ln p goes to 0 with p
-        chances = chances[chances > 0]
-        return float(-chances @ np.log(chances))
-
-    def decide(self, decoded, noise):
-        chances = softmax.probabilities(decoded)
-        action = softmax.choose(chances, noise[0])
-        one_hot = np.zeros_like(chances)
-        one_hot[action] = 1.0
-        return np.concatenate([softmax.score(chances, action), one_hot, chances])
-
-    def initial_decision(self):
-        return np.zeros(self.size_decision - 1)
+from nengo_epes.arithmetic import gaussian
+from nengo_epes.networks.action_sampling import (
+    DecisionProcess,
+    GaussianSampling,
+    SoftmaxSampling,
+    check_timing,
+)
 
 
 class _Policy(nengo.Network):
@@ -232,8 +150,9 @@ class GaussianPolicy(_Policy):
             variance_scaled,
             stop_at_bounds,
         )
+        sampling = GaussianSampling(spec)
         super().__init__(
-            _Gaussian(spec), period, trigger, noise, label, seed, add_to_container
+            sampling, period, trigger, noise, label, seed, add_to_container
         )
 
 
@@ -291,6 +210,7 @@ class SoftmaxPolicy(_Policy):
         seed=None,
         add_to_container=None,
     ):
+        sampling = SoftmaxSampling(n_actions)
         super().__init__(
-            _Softmax(n_actions), period, trigger, noise, label, seed, add_to_container
+            sampling, period, trigger, noise, label, seed, add_to_container
         )
