@@ -102,6 +102,61 @@ def test_intentional_is_the_published_one(normalize, rows, n_pre, substeps):
         assert_allclose(got[k], learner["w"], rtol=1e-11, atol=1e-14)
 
 
+def scores_that_vanish(scale, n_steps=200):
+    """Make TD errors of +-1, scores that fall to 1e-4 of 1, and activities."""
+    rng = np.random.RandomState(3)
+    deltas = rng.choice([-1.0, 1.0], n_steps)
+    scores = rng.randn(n_steps, 2) * np.geomspace(1, 1e-4, n_steps)[:, None]
+    return deltas, scores, scale * rng.uniform(0, 1, (n_steps, 30))
+
+
+def learned_with(step, scale=100.0):
+    """Return the output's change by each TD error, and the step sizes."""
+    decay, state = 0.9, step.initial_state()
+    trace, moves, scratch = np.zeros((2, 30)), [], np.empty((2, 30))
+    for delta, c, a in zip(*scores_that_vanish(scale), strict=True):
+        updates.accumulate(trace, decay, c, a, scratch)
+        moves.append(step(state, math.nan, delta, trace, c, a, decay) * trace @ a)
+    return np.array(moves)
+
+
+def test_floor_in_numpy():
+    """With a floor the step divides by the root of the bounded mean square of the
+    score times the mean square of the activities, times the norm of the trace."""
+    eta, floor, T, decay = 0.3, 0.2, 50.0, 0.9
+    step = Intentional(eta, clip=None, floor=floor, shrink=T)
+    got = learned_with(step)
+    e = np.zeros((2, 30))
+    experiences = list(zip(*scores_that_vanish(100.0), strict=True))
+    for k, (delta, c, a) in enumerate(experiences):
+        e = decay * e + (1 - decay) * np.outer(c, a)
+        ages = decay ** np.arange(k, -1, -1)
+        so_far = experiences[: k + 1]
+        score = np.average([s @ s for _, s, _ in so_far], weights=ages)
+        activity = np.average([x @ x for _, _, x in so_far], weights=ages)
+        size = eta / np.sqrt(1 + (k + 1) / T)
+        size *= delta / np.sqrt(max(score, floor) * activity * np.sum(e**2))
+        # rounding of 200 steps
+        assert_allclose(got[k], size * e @ a, rtol=1e-11, atol=1e-14)
+
+
+def test_floor_does_not_depend_on_the_unit_of_activities():
+    """Activities times 100 move the output by the same, with the floor as well."""
+    step = Intentional(0.3, floor=0.2)
+    assert_allclose(learned_with(step, 1.0), learned_with(step, 100.0), rtol=1e-11)
+
+
+def test_without_a_floor_steps_grow_as_scores_vanish():
+    """When scores fall to 1e-4 of what they were, the output moves over 1000 times as
+    far by each TD error without a floor, and less than 5 times as far with one."""
+    growth = {}
+    for floor in (None, 0.2):
+        moves = np.linalg.norm(learned_with(Intentional(0.3, floor=floor)), axis=1)
+        growth[floor] = moves[-20:].mean() / moves[5:25].mean()
+    assert growth[None] > 1000
+    assert growth[0.2] < 5
+
+
 sizes = st.floats(1e-6, 1e6) | st.just(0.0)
 signed = sizes | sizes.map(lambda x: -x)
 matrices = st.sampled_from([(1, 1), (1, 5), (3, 4)]).flatmap(
@@ -237,6 +292,8 @@ def test_values(step):
         (ObGD, "max_rate", [0, -1.0, math.inf, math.nan]),
         (Intentional, "eta", [0, -1.0, math.inf, math.nan, None]),
         (Intentional, "clip", [0, -1.0, math.inf, math.nan]),
+        (Intentional, "floor", [0, -1.0, math.inf, math.nan]),
+        (Intentional, "shrink", [0, -1.0, math.inf, math.nan]),
         (Intentional, "delta_decay", [0, 1, -0.5, math.nan]),
         (Intentional, "normalize", [1, "yes", None]),
     ],

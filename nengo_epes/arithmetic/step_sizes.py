@@ -136,6 +136,11 @@ class Intentional:
     Without memory it is normalised least mean squares: the output (that of several
     rows weighted by c) moves by exactly :math:`\eta \tilde\delta`.
 
+    A policy that becomes certain has scores c near 0. Its steps would grow until the
+    policy breaks. A ``floor`` f bounds the mean squared score from below:
+
+    .. math:: \sigma = \max(\langle |c|^2 \rangle, f)\, \langle |a|^2 \rangle
+
     Parameters
     ----------
     eta : float, optional
@@ -149,6 +154,12 @@ class Intentional:
         The limit, in root mean squares; None for none.
     delta_decay : float, optional
         Decay per pulse of what is remembered of the TD error, above 0 and below 1.
+    floor : float or None, optional
+        Lower bound f of the mean squared score, without a unit; 0.2 suits softmax and
+        Gaussian policies. None: the published form, without a bound.
+    shrink : float or None, optional
+        T, a number of TD errors: the t-th one is followed by eta / sqrt(1 + t / T).
+        None: eta stays the same.
 
     Raises
     ------
@@ -165,11 +176,12 @@ class Intentional:
     \sigma + (1 - \rho^m) x`, and :math:`\rho^m = \gamma\lambda`. While the trace is
     held, so is :math:`\sigma`; emptying the trace leaves it.
 
-    The state holds ``[sigma, weight, delta^2, |delta|, weight]``: sums from 0, and the
-    sums of their terms' weights (:math:`1 - \rho^t` after t steps). A mean is the
-    quotient, right from the first term on. Different from what is published: a TD error
-    of exactly 0 is no pulse, and enters no mean; there is no diagonal scaling; nothing
-    is learned where :math:`\sqrt\sigma |e|_2` is below 1e-12 square hertz.
+    The state holds ``[sigma, weight, delta^2, |delta|, weight, |c|^2, |a|^2, t]``: sums
+    from 0, and the sums of their terms' weights (:math:`1 - \rho^t` after t steps). A
+    mean is the quotient, right from the first term on. Different from what is
+    published: a TD error of exactly 0 is no pulse, and enters no mean; there is no
+    diagonal scaling; nothing is learned where :math:`\sqrt\sigma |e|_2` is below 1e-12
+    square hertz.
 
     References
     ----------
@@ -190,19 +202,22 @@ class Intentional:
     normalize: bool = False
     clip: float | None = 20.0
     delta_decay: float = 0.9998
+    floor: float | None = None
+    shrink: float | None = None
 
     def __post_init__(self) -> None:
         """Check the parameters, and make them floats."""
         _validate_positive(self, "eta")
-        if self.clip is not None:
-            _validate_positive(self, "clip")
+        for name in ("clip", "floor", "shrink"):
+            if getattr(self, name) is not None:
+                _validate_positive(self, name)
         _validate_positive(self, "delta_decay", below=1.0)
         if not isinstance(self.normalize, bool):
             raise ValueError(f"normalize is {self.normalize!r}: give True or False")
 
     def initial_state(self) -> FloatArray:
-        """Return five zeros: nothing has been seen."""
-        return np.zeros(5)
+        """Return eight zeros: nothing has been seen."""
+        return np.zeros(8)
 
     def __call__(
         self,
@@ -216,16 +231,34 @@ class Intentional:
     ) -> float:
         """Return the scalar for the trace; the rate does not matter."""
         if decay < 1.0:
-            added = np.dot(eligibility, eligibility) * np.dot(activities, activities)
-            state[0] = decay * state[0] + (1.0 - decay) * added
-            state[1] = decay * state[1] + (1.0 - decay)
+            score = float(np.dot(eligibility, eligibility))
+            activity = float(np.dot(activities, activities))
+            take = 1.0 - decay
+            state[0] = decay * state[0] + take * score * activity
+            state[1] = decay * state[1] + take
+            if self.floor is not None:
+                state[5] = decay * state[5] + take * score
+                state[6] = decay * state[6] + take * activity
         delta = float(td_error)
         if delta == 0.0:
             return 0.0
         delta = self._limited(state, delta)
-        sigma = float(state[0]) / float(state[1]) if state[1] > 0.0 else 0.0
-        norm = math.sqrt(sigma) * math.sqrt(np.vdot(trace, trace))
-        return self.eta * delta / norm if norm > SILENCE else 0.0
+        norm = math.sqrt(self._sigma(state)) * math.sqrt(np.vdot(trace, trace))
+        eta = self.eta
+        if self.shrink is not None:
+            state[7] += 1.0
+            eta /= math.sqrt(1.0 + float(state[7]) / self.shrink)
+        return eta * delta / norm if norm > SILENCE else 0.0
+
+    def _sigma(self, state: FloatArray) -> float:
+        """Return the mean square of what is added to the trace."""
+        weight = float(state[1])
+        if weight == 0.0:
+            return 0.0
+        if self.floor is None:
+            return float(state[0]) / weight
+        score, activity = float(state[5]) / weight, float(state[6]) / weight
+        return max(score, self.floor) * activity
 
     def _limited(self, state: FloatArray, delta: float) -> float:
         """Take a TD error into the means, and limit and divide it by them."""
@@ -250,8 +283,9 @@ def _validate_positive(
     except (TypeError, ValueError):
         value = math.nan  # which no comparison accepts
     if not 0.0 < value < below:
+        example = type(step).__dataclass_fields__[name].default or 0.2
         raise ValueError(
             f"{name} is {given!r}: give a number above 0 and below {below:g}, such as "
-            f"{type(step).__dataclass_fields__[name].default}"
+            f"{example}"
         )
     object.__setattr__(step, name, value)
