@@ -3,6 +3,7 @@
 import nengo
 import numpy as np
 import pytest
+from nengo.builder.ensemble import get_activities
 from nengo.exceptions import ValidationError
 from numpy.testing import assert_allclose
 
@@ -11,6 +12,8 @@ from nengo_epes.networks import (
     grid,
     place_cells,
     random_features,
+    sphere_features,
+    to_sphere,
 )
 
 
@@ -94,3 +97,55 @@ def test_what_cannot_be_is_refused(make, message):
     """With the way out."""
     with nengo.Network(), pytest.raises(ValidationError, match=message):
         make()
+
+
+def sphere_rates(state, observations):
+    """Return the rates of an ensemble of sphere features, as Nengo computes them."""
+    with nengo.Network() as net:
+        net.add(state)
+    with nengo.Simulator(net) as sim:
+        built = sim.data[state]
+        return built, get_activities(built, state, to_sphere(observations))
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 4, 8])
+def test_sphere_features_are_rectified_distances(dimensions):
+    """Rates are 100 scale max(0, slope (encoder . u - intercept)), of which global
+    neurons have intercepts of +-0.5 and slope 1, local ones 1 - width and 1 / width,
+    and one scale for each half."""
+    with nengo.Network(add_to_container=False):
+        state = sphere_features(400, dimensions, seed=3)
+    observations = np.random.RandomState(1).randn(1000, dimensions)
+    _, rates = sphere_rates(state, observations)
+    u = to_sphere(observations)
+    drive = u @ state.encoders.T - state.intercepts
+    slope = np.ones(400)
+    slope[200:] = 1 / (1 - state.intercepts[200:])
+    plain = np.maximum(slope * drive, 0)
+    for half in (slice(0, 200), slice(200, 400)):
+        active = plain[:, half] > 1e-9
+        scale = (rates[:, half][active] / plain[:, half][active]) / 100
+        assert_allclose(scale, scale[0], rtol=1e-9)
+        # 1/2 over the 400 points that set the scale, and nearly so over others
+        mean_square = np.mean(np.sum((rates[:, half] / 100) ** 2, axis=1))
+        assert 0.4 < mean_square < 0.6
+    assert np.all(np.abs(state.intercepts[:200]) <= 0.5)
+
+
+@pytest.mark.parametrize("dimensions", [2, 4, 8])
+def test_some_local_features_are_active(dimensions):
+    """About 16 local neurons are active for a typical observation, and each global
+    neuron is for many observations."""
+    with nengo.Network(add_to_container=False):
+        state = sphere_features(1000, dimensions, seed=5)
+    observations = np.random.RandomState(2).randn(500, dimensions)
+    _, rates = sphere_rates(state, observations)
+    n_active = np.count_nonzero(rates[:, 500:], axis=1)
+    assert 10 <= np.median(n_active) <= 25
+    assert np.mean(rates[:, :500] > 0) > 0.2
+
+
+def test_too_few_sphere_features():
+    """Half of the neurons have to be more than the active ones."""
+    with nengo.Network(), pytest.raises(ValidationError, match=r"more than 32.*got 32"):
+        sphere_features(32, 2)

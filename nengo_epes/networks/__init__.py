@@ -9,6 +9,8 @@ from nengo_epes.networks.features import (
     grid,
     place_cells,
     random_features,
+    sphere_features,
+    to_sphere,
 )
 from nengo_epes.networks.learned_decoders import LearnerSettings
 from nengo_epes.networks.policies import GaussianPolicy, SoftmaxPolicy
@@ -27,4 +29,6 @@ __all__ = [
     "grid",
     "place_cells",
     "random_features",
+    "sphere_features",
+    "to_sphere",
 ]

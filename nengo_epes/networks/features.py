@@ -208,3 +208,123 @@ def random_features(
         label=label,
         seed=seed,
     )
+
+
+def to_sphere(observation):
+    r"""Map points to the unit sphere of one more dimension.
+
+    .. math:: u = [x, 1] / |[x, 1]|
+
+    The length of x becomes an angle, so a neuron with an encoder on the sphere can
+    respond to one region of x only. This is all that `sphere_features` needs outside of
+    neurons.
+
+    Parameters
+    ----------
+    observation : (..., dimensions) array_like
+        Points x, of the order of 1.
+
+    Returns
+    -------
+    (..., dimensions + 1) array
+
+    Examples
+    --------
+    >>> to_sphere([0.0]).tolist(), to_sphere([1.0]).round(3).tolist()
+    ([0.0, 1.0], [0.707, 0.707])
+    """
+    observation = np.asarray(observation, dtype=float)
+    one = np.ones_like(observation[..., :1])
+    point = np.concatenate([observation, one], axis=-1)
+    return point / np.linalg.norm(point, axis=-1, keepdims=True)
+
+
+def sphere_features(
+    n_neurons, dimensions, neuron_type=None, seed=0, n_active=16, label="state"
+):
+    """Make one ensemble of global and local features of normalised observations.
+
+    Outside of neurons only `to_sphere` is computed: connect its result to the ensemble.
+    Half of the neurons are *global*: encoders in all directions, so that a value
+    generalises far. The other half are *local*: each responds to the surroundings of
+    one point, so that what is learned there changes little elsewhere. Both halves have
+    the same mean square activity for normally distributed observations.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Number of neurons, for example 1000.
+    dimensions : int
+        Dimensions of an observation; the ensemble has one more.
+    neuron_type : nengo.neurons.NeuronType, optional
+        Type of the neurons; `nengo.RectifiedLinear` by default.
+    seed : int, optional
+        Seed of encoders and intercepts.
+    n_active : int, optional
+        How many local neurons are active for a typical observation.
+    label : str, optional
+        Label of the ensemble.
+
+    Returns
+    -------
+    nengo.Ensemble
+        Ensemble of ``dimensions + 1`` dimensions. The largest rates are chosen so that
+        the mean of the sum of squares of all activities is 100^2 Hz^2.
+
+    Raises
+    ------
+    ValidationError
+        If there are not more than ``n_active`` local neurons.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes.networks import sphere_features, to_sphere
+    >>> with nengo.Network() as net:
+    ...     observation = nengo.Node(size_in=4)
+    ...     state = sphere_features(200, dimensions=4)
+    ...     on_sphere = nengo.Node(lambda t, x: to_sphere(x), size_in=4)
+    ...     see = nengo.Connection(observation, on_sphere, synapse=None)
+    ...     feed = nengo.Connection(on_sphere, state, synapse=None)
+    """
+    n_global = n_neurons // 2
+    n_local = n_neurons - n_global
+    if n_local <= n_active:
+        raise ValidationError(
+            f"must be more than {2 * n_active}, because half of the neurons are local "
+            f"and {n_active} of these are active (got {n_neurons})",
+            attr="n_neurons",
+        )
+    rng = np.random.RandomState(seed)
+    directions = rng.randn(n_global, dimensions + 1)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    # a wider cloud than the observations, so that its edge has neurons around it
+    centres = to_sphere(1.2 * rng.randn(n_local, dimensions))
+    typical = to_sphere(np.clip(rng.randn(400, dimensions), -3, 3))
+
+    def nearest(distances):
+        return np.partition(distances, n_active, axis=1)[:, n_active]
+
+    # the distance to the n_active-th neighbour, times what makes n_active overlap
+    width = nearest(1 - centres @ centres.T)
+    width *= np.median(nearest((1 - typical @ centres.T) / width))
+    encoders = np.concatenate([directions, centres])
+    intercepts = np.concatenate([rng.uniform(-0.5, 0.5, n_global), 1 - width])
+    slopes = np.concatenate([np.ones(n_global), 1 / width])
+    activities = np.maximum(slopes * (typical @ encoders.T - intercepts), 0)
+    squares = (activities**2).mean(axis=0)
+    halves = np.split(squares, [n_global])
+    scale = np.repeat([(2 * h.sum()) ** -0.5 for h in halves], [n_global, n_local])
+    return nengo.Ensemble(
+        n_neurons,
+        dimensions + 1,
+        neuron_type=nengo.RectifiedLinear() if neuron_type is None else neuron_type,
+        # whatever a network's config has for ensembles
+        radius=1.0,
+        normalize_encoders=True,
+        encoders=encoders,
+        intercepts=intercepts,
+        max_rates=100.0 * scale * slopes * (1 - intercepts),
+        label=label,
+        seed=seed,
+    )
