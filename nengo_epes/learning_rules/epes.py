@@ -420,10 +420,6 @@ class EPESSim(Operator):
         def seconds():
             return n_steps.item() * dt
 
-        def bounded(pulse, decay):
-            args = trace_array, eligibility, activities, decay
-            return rule_type.step(memory, rate, pulse, *args)
-
         check = make_check(
             tag, rule_type.learning_rate, seconds, port=port, activities=activities
         )
@@ -443,7 +439,9 @@ class EPESSim(Operator):
             elif memory is None:
                 factor = rate * (dt * third.item())
             else:
-                factor = bounded(dt * third.item(), trace.decay if advances else 1.0)
+                now = eligibility, activities, trace.decay if advances else 1.0
+                pulse = dt * third.item()
+                factor = rule_type.step(memory, rate, pulse, trace_array, *now)
             trace.change(factor, delta)
             if weights is not None:
                 updates.limit_change(
