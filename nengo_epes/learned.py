@@ -125,7 +125,8 @@ def save(sim: nengo.Simulator, path: PathLike) -> None:
     SimulatorClosed
         If the simulator is closed.
     ValueError
-        If the network has no learned connection.
+        If the network has no learned connection, or a weight is NaN or infinite; an
+        existing file stays as it is then.
     OSError
         If the file cannot be written.
 
@@ -160,7 +161,11 @@ def save(sim: nengo.Simulator, path: PathLike) -> None:
             f"{sim.model.toplevel}: no connection has a learning rule; there is "
             "nothing to save"
         )
-    arrays = [np.array(sim.signals[item.signal], order="C") for item in learned]
+    # a file that cannot be loaded must not replace one that can
+    arrays = [
+        np.array(_finite(sim.signals[item.signal], item.conn), order="C")
+        for item in learned
+    ]
     entries = [
         {
             "index": item.index,
