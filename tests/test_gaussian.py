@@ -360,6 +360,19 @@ def test_learning_mask(shape):
     assert_array_equal(apply_change(weights, change, 0.5, np.zeros(shape)), weights)
 
 
+@pytest.mark.parametrize("stop", [False, True])
+def test_noise_of_one_decision_for_many_decoded_values(stop):
+    """Noise without the first dimension of the decoded values is used for all of it."""
+    spec = GaussianPolicySpec(1, log_std_bounds=(-1, 0.5), stop_at_bounds=stop)
+    decoded = np.random.RandomState(0).randn(3, 4, 2)
+    noise = np.random.RandomState(1).randn(4, 1)
+    together = decide(spec, decoded, noise)
+    for k in range(3):
+        one = decide(spec, decoded[k], noise)
+        for all_of_them, expected in zip(together, one, strict=True):
+            assert_array_equal(all_of_them[k], expected)
+
+
 def test_weight_bounds():
     """Without bounds weights go anywhere; with them all are limited, masked or not."""
     weights, change = np.array([[-3.0, 0.5, 3.0]]), np.array([[1.0, -1.0, 1.0]])

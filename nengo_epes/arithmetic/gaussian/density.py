@@ -232,10 +232,11 @@ def _score(
         return for_mean
     if spec.fixed_std is not None:
         return np.concatenate([for_mean, np.zeros_like(log_std)], axis=-1)
-    for_log_std = z * z - 1
+    # the noise of one decision may serve many decoded values
+    for_log_std = np.broadcast_to(z * z - 1, for_mean.shape)
     if spec.stop_at_bounds:
         low, high = spec.log_std_bounds
-        for_log_std *= (low <= log_std) & (log_std <= high)
+        for_log_std = for_log_std * ((low <= log_std) & (log_std <= high))
     return np.concatenate([for_mean, for_log_std], axis=-1)
 
 
