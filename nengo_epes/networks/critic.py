@@ -72,8 +72,8 @@ class Critic(LearnedDecoders):
     ...     critic, td = Critic(state, discount=0.9, lambda_=0.8), TDError()
     ...     value = nengo.Connection(critic.value, td.value, synapse=None)
     ...     error = nengo.Connection(td.output, critic.td_error, synapse=None)
-    >>> critic.learned.learning_rule_type.step
-    Intentional(eta=0.4, normalize=False, clip=20.0, delta_decay=0.9998)
+    >>> critic.learned.learning_rule_type.step.eta
+    0.4
     """
 
     def __init__(
