@@ -42,7 +42,6 @@ TASKS = {
     "MountainCarContinuous-v0": 50_000,
     "LunarLander-v3": 200_000,
     "FrozenLake-v1": 100_000,
-    "Taxi-v4": 200_000,
 }
 N_NEURONS, DISCOUNT, ENTROPY_BONUS = 1000, 0.99, 0.003
 STD, SLOW, KEPT, REACH = 0.8, 0.3, 0.9, 1.5
