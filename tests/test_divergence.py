@@ -144,3 +144,28 @@ def test_td_errors_that_are_too_large(value):
         after = sim.signals[sim.model.sig[conn]["weights"]]
         # the last regular change, of a TD error of 1, was still added
         assert np.abs(after - before).max() < 1e-3
+
+
+def test_half_precision_accepts_rates():
+    """In half precision rates of hundreds of hertz are inputs like any other, and what
+    is learned is that of double precision, within 5 % of the largest weight."""
+    weights = {}
+    for bits in (16, 64):
+        nengo.rc["precision"]["bits"] = str(bits)
+        with nengo.Network(seed=0) as net:
+            pre = nengo.Ensemble(30, 2, neuron_type=nengo.LIFRate(), seed=1)
+            post = nengo.Node(size_in=2)
+            nengo.Connection(nengo.Node([0.3, -0.2]), pre)
+            # large enough for the range of half precision
+            rule = EPES(1e-1, size_td_error=2, size_eligibility=0)
+            conn = nengo.Connection(
+                pre.neurons, post, transform=np.zeros((2, 30)), learning_rule_type=rule
+            )
+            nengo.Connection(nengo.Node([1.0, 0.5]), conn.learning_rule, synapse=None)
+        with nengo.Simulator(net) as sim:
+            sim.run_steps(100)
+            weights[bits] = sim.signals[sim.model.sig[conn]["weights"]].copy()
+    assert weights[16].dtype == np.float16
+    # 100 roundings by 2**-11 of the sum of the changes
+    scale = np.abs(weights[64]).max()
+    np.testing.assert_allclose(weights[16], weights[64], rtol=0, atol=0.05 * scale)

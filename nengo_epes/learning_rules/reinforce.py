@@ -423,12 +423,7 @@ def build_gaussian_reinforce(model, rule_type, rule):
     state["delta"] = delta
     state["n_steps"] = Signal(np.zeros(1, np.int64), name=f"{rule}.n_steps")
     weights = model.sig[conn]["weights"]
-    reads = {
-        "activities": activities,
-        "port": port,
-        "reward": reward,
-        "weights": weights,
-    }
+    reads = dict(activities=activities, port=port, reward=reward, weights=weights)
     model.add_op(GaussianREINFORCESim(reads, state, rule_type, tag=str(rule)))
 
 
