@@ -12,14 +12,9 @@ the file.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
 import warnings
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import nengo
@@ -30,11 +25,11 @@ from nengo.builder.ensemble import BuiltEnsemble
 from nengo.connection import LearningRule
 from nengo.exceptions import SimulatorClosed
 
-from nengo_epes.files import write_atomically
+from nengo_epes import archive
 
 __all__ = ["freeze", "load", "save", "weights"]
 
-FORMAT, VERSION = "nengo_epes-learned", 1
+KIND = "nengo_epes-learned"
 
 FloatArray = npt.NDArray[np.floating[Any]]
 PathLike = str | os.PathLike[str]
@@ -162,10 +157,10 @@ def save(sim: nengo.Simulator, path: PathLike) -> None:
             "nothing to save"
         )
     # a file that cannot be loaded must not replace one that can
-    arrays = [
-        np.array(_finite(sim.signals[item.signal], item.conn), order="C")
-        for item in learned
-    ]
+    arrays = {
+        str(i): np.array(_finite(sim.signals[item.signal], item.conn), order="C")
+        for i, item in enumerate(learned)
+    }
     entries = [
         {
             "index": item.index,
@@ -175,23 +170,7 @@ def save(sim: nengo.Simulator, path: PathLike) -> None:
         }
         for item in learned
     ]
-    header = {"format": FORMAT, "version": VERSION, "learned": entries}
-    text = json.dumps(header).encode()
-    members = {f"array{i}": array for i, array in enumerate(arrays)}
-    members["header"] = np.frombuffer(text, np.uint8)
-    members["sha256"] = np.frombuffer(_digest(text, arrays), np.uint8)
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            # as numpy.savez, whose allow_pickle exists only since numpy 2.1
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, array in members.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-
-    write_atomically(path, write)
+    archive.write(path, KIND, {"learned": entries}, arrays)
 
 
 def load(sim: nengo.Simulator, path: PathLike) -> None:
@@ -407,34 +386,16 @@ def _finite(array: FloatArray, name: object) -> FloatArray:
     return array
 
 
-def _digest(text: bytes, arrays: list[FloatArray]) -> bytes:
-    digest = hashlib.sha256(text)
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.digest()
-
-
 def _read(path: PathLike) -> list[tuple[dict[str, Any], FloatArray]]:
-    """Return pairs (entry of the header, array) if the checksum is right."""
-    content = Path(path).read_bytes()
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            text = file["header"].tobytes()
-            header = json.loads(text)
-            if (header["format"], header["version"]) != (FORMAT, VERSION):
-                raise ValueError(f"{header['format']}, version {header['version']}")
-            arrays = [file[f"array{i}"] for i in range(len(header["learned"]))]
-            if file["sha256"].tobytes() != _digest(text, arrays):
-                raise ValueError("wrong checksum")
-        if any(array.dtype.kind != "f" for array in arrays):
-            raise ValueError("an array that is not floating-point")
-        return list(zip(header["learned"], arrays, strict=True))
-    except Exception as error:  # damage makes zipfile, numpy and json raise many kinds
-        raise ValueError(
-            f"{path}: not an intact file of learned.save, version {VERSION} (got "
-            f"{type(error).__name__}: {error}); save it again"
-        ) from error
+    """Return pairs (entry of the header, array)."""
+    header, arrays = archive.read(path, KIND)
+    for array in arrays.values():
+        if array.dtype.kind != "f":
+            raise ValueError(
+                f"{path}: an array is not floating-point (got {array.dtype}); save the "
+                "file again"
+            )
+    return list(zip(header["learned"], arrays.values(), strict=True))
 
 
 def _fit(

@@ -579,5 +579,7 @@ def build_epes(model, epes, rule):
         activities=signals["activities"],
         eligibility_trace=signals["trace"],
     )
+    if epes.step is not None:
+        model.sig[rule]["step_state"] = signals["memory"]
     if psi is not None:
         model.sig[rule]["post_derivative"] = psi

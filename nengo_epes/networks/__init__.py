@@ -1,6 +1,5 @@
 """Networks around the learning rules: agents and their parts."""
 
-from nengo_epes.networks.actor import Actor
 from nengo_epes.networks.actor_critic import ActorCritic
 from nengo_epes.networks.baseline import Baseline
 from nengo_epes.networks.critic import Critic
@@ -10,25 +9,29 @@ from nengo_epes.networks.features import (
     place_cells,
     random_features,
     sphere_features,
+    state_cells,
     to_sphere,
 )
 from nengo_epes.networks.learned_decoders import LearnerSettings
+from nengo_epes.networks.normalization import ObservationNormalization, RewardScaling
 from nengo_epes.networks.policies import GaussianPolicy, SoftmaxPolicy
 from nengo_epes.networks.td_error import TDError
 
 __all__ = [
-    "Actor",
     "ActorCritic",
     "Baseline",
     "Critic",
     "GaussianPolicy",
     "LearnerSettings",
     "NormalizedExponential",
+    "ObservationNormalization",
+    "RewardScaling",
     "SoftmaxPolicy",
     "TDError",
     "grid",
     "place_cells",
     "random_features",
     "sphere_features",
+    "state_cells",
     "to_sphere",
 ]

@@ -105,7 +105,8 @@ class DecisionProcess(nengo.Process):
         )
         policy, n_rows = self.policy, self.policy.n_rows
         # drawn here, before the first step, from a generator that is the process's own
-        noise_of = self._make_noise(int(rng.randint(2**31)))
+        key = int(rng.randint(2**31))
+        noise_of = counted_noise(policy.draw, key, self.noise, self.name)
         every = None if self.period is None else self._steps_in_period(dt)
         decision, pulse = np.split(output, [policy.size_decision])
         decided, held, score = decision[:1], decision[1:], decision[1 : 1 + n_rows]
@@ -146,51 +147,92 @@ class DecisionProcess(nengo.Process):
             )
         return every
 
-    def _make_noise(self, key):
-        """Make the function that returns the noise of a decision, counted from 0."""
-        if self.noise is not None:
-            return self._given_noise
-        bits = np.random.Philox(key=key)
-        generator = np.random.Generator(bits)
-        start = bits.state  # quicker to set than to make another generator
-        counter = start["state"]["counter"]
 
-        def draw(decision):
-            # counters that differ in a high word are as good as other seeds
-            counter[2] = decision
-            bits.state = start
-            return self.policy.draw(generator)
+def counted_noise(draw, key, given=None, name="policy"):
+    """Make a function that returns the noise of a decision, counted from 0.
 
-        return draw
+    Parameters
+    ----------
+    draw : callable
+        ``draw(generator)`` returns the noise of one decision.
+    key : int
+        Key of the generator: the noise of decision k depends on key and k alone.
+    given : (n_decisions, n_noise) array, optional
+        Noise to return instead.
+    name : str
+        Name of the policy in error messages.
 
-    def _given_noise(self, decision):
-        if decision >= len(self.noise):
-            raise SimulationError(
-                f"{self.name}: decision {decision} has no noise: only "
-                f"{len(self.noise)} rows were handed in; give more, or noise=None to "
-                "have it drawn"
-            )
-        return self.noise[decision]
+    Returns
+    -------
+    callable
+        ``noise_of(k)``; raises SimulationError if too little noise was given.
+    """
+    if given is not None:
+
+        def noise_given(decision):
+            if decision >= len(given):
+                raise SimulationError(
+                    f"{name}: decision {decision} has no noise (got {len(given)} "
+                    "rows); give more rows, or noise=None to draw it"
+                )
+            return given[decision]
+
+        return noise_given
+    bits = np.random.Philox(key=key)
+    generator = np.random.Generator(bits)
+    start = bits.state  # setting it is faster than making another generator
+    counter = start["state"]["counter"]
+
+    def noise_of(decision):
+        # counters that differ in a high word are as good as other seeds
+        counter[2] = decision
+        bits.state = start
+        return draw(generator)
+
+    return noise_of
+
+
+def network_seed(model, process):
+    """Return the seed of a process, or one that follows from the network's seed.
+
+    The simulator hands out its random numbers in an order that may differ between two
+    builds of one model, so that unseeded noise could be neither replayed nor resumed.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model that is being built.
+    process : nengo.Process
+        The process; others of its type that were built before get other seeds.
+
+    Returns
+    -------
+    int or None
+        None if the process has no seed and the model no network.
+    """
+    if process.seed is not None or model.toplevel is None:
+        return process.seed
+    before = sum(
+        isinstance(getattr(op, "process", None), type(process))
+        for op in model.operators
+    )
+    rng = np.random.RandomState([model.seeds[model.toplevel], before])
+    return int(rng.randint(2**31))
 
 
 @Builder.register(DecisionProcess)
 def build_decision_process(model, process, sig_in=None, sig_out=None, mode="set"):
-    """Build decisions with a seed of their own, whatever else the model draws.
+    """Build decisions with a seed that follows from the network's.
 
-    The simulator hands out its random numbers in an order that may differ between two
-    builds of one model, so that unseeded noise could be neither replayed nor resumed.
     The work is `nengo.builder.processes.build_process`'s.
     """
-    if process.seed is None and model.toplevel is not None:
-        before = sum(
-            isinstance(getattr(op, "process", None), DecisionProcess)
-            for op in model.operators
-        )
-        rng = np.random.RandomState([model.seeds[model.toplevel], before])
-        seed = int(rng.randint(2**31))
-        process = DecisionProcess(
-            process.policy, process.period, process.noise, seed, process.name
-        )
+    process = DecisionProcess(
+        process.policy,
+        process.period,
+        process.noise,
+        network_seed(model, process),
+        process.name,
+    )
     return build_process(model, process, sig_in, sig_out, mode)
 
 

@@ -1,59 +1,225 @@
-"""Actor and critic together: an agent."""
+"""Actor and critic on one population: the learning part of an agent."""
 
 from __future__ import annotations
 
 import nengo
+import numpy as np
+from nengo.builder import Builder
+from nengo.builder.processes import build_process
+from nengo.params import NdarrayParam, NumberParam, Parameter
 
-from nengo_epes.networks import actor, critic
-from nengo_epes.networks.td_error import TDError
+from nengo_epes.arithmetic.step_sizes import Intentional
+from nengo_epes.networks.action_sampling import counted_noise, network_seed
+from nengo_epes.networks.learned_decoders import (
+    LearnerSettings,
+    check_dt,
+    learn_decoders,
+)
+from nengo_epes.networks.td_error import warn_of_unconnected
+
+CRITIC_STEP = Intentional(0.4)
+ACTOR_STEP = Intentional(0.04, normalize=True, floor=0.2, shrink=5000.0)
+
+# the order of the inputs, after the decoded values
+INPUTS = ("value", "evaluate", "reset", "terminated", "learn", "decide", "reward")
+
+
+class ActorCriticProcess(nengo.Process):
+    """Decisions, the TD error and the hold of the traces, in one operator.
+
+    Inputs: the decoded values of the actor, then one number for each of `INPUTS`.
+    Outputs: the action, the inputs of the actor's rule (TD error, score, hold, reset),
+    the inputs of the critic's rule (TD error, hold, reset), and the value. Six Nodes for the same
+    cost more time than all neurons.
+
+    The noise of decision k depends on the seed and k alone, and k is a signal: so a
+    simulation resumes with the same noise.
+
+    Parameters
+    ----------
+    distribution : Softmax or BoundedGaussian
+        Distribution of actions.
+    discount : float
+        Discount of the value of the next state.
+    entropy_bonus : float
+        Reward for each nat of the entropy of a decision.
+    made_for : float
+        Simulator step in seconds; another one is refused.
+    noise : (n_decisions, n_noise) array, optional
+        Noise of all decisions; None to draw it.
+    seed : int, optional
+        Seed of the noise; None for one that follows from the network's.
+    """
+
+    distribution = Parameter("distribution")
+    discount = NumberParam("discount", low=0, high=1)
+    entropy_bonus = NumberParam("entropy_bonus", low=0)
+    noise = NdarrayParam("noise", shape=("*", "*"), optional=True)
+
+    def __init__(
+        self, distribution, discount, entropy_bonus, made_for, noise=None, seed=None
+    ):
+        self.size = distribution.size
+        super().__init__(
+            default_size_in=self.size + len(INPUTS),
+            default_size_out=2 * self.size + 7,
+            seed=seed,
+        )
+        self.distribution = distribution
+        self.discount = discount
+        self.entropy_bonus = entropy_bonus
+        self.made_for = made_for
+        self.noise = noise
+
+    @property
+    def outputs(self):
+        """(dict of str to slice) Parts of the output."""
+        stops = np.cumsum([self.size, self.size + 3, 3, 1]).tolist()
+        starts = [0, *stops]
+        names = ("action", "actor", "critic", "value")
+        return {
+            name: slice(*ends)
+            for name, *ends in zip(names, starts, stops, strict=False)
+        }
+
+    def make_state(self, shape_in, shape_out, dt, dtype=None):
+        """Make what lasts from decision to decision."""
+        check_dt(dt, self.made_for)
+        return {
+            "output": np.zeros(shape_out, dtype=dtype),
+            # value of the state of the last decision, and the bonus for its entropy
+            "last": np.zeros(2),
+            "memory": self.distribution.initial_memory(),
+            "decisions": np.zeros(1, dtype=np.int64),
+            "starts": np.ones(1, dtype=np.int64),
+        }
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        """Make the function of one simulator step."""
+        output, last, memory = state["output"], state["last"], state["memory"]
+        decisions, starts = state["decisions"], state["starts"]
+        distribution, discount = self.distribution, self.discount
+        entropy_bonus, size = self.entropy_bonus, self.size
+        action, score = output[:size], output[size + 1 : 2 * size + 1]
+        # all after the score; the TD error of the actor comes before it
+        rest = output[2 * size + 1 :]
+        key = int(rng.randint(2**31))
+        noise_of = counted_noise(distribution.draw_noise, key, self.noise)
+
+        def decide(decoded, value):
+            which = decisions.item()
+            noise = noise_of(which)
+            action[:], score[:], entropy = distribution.decide(
+                decoded, noise, memory, starts.item() == 1
+            )
+            decisions[0], starts[0] = which + 1, 0
+            last[:] = value, entropy_bonus * entropy
+
+        def step_actor_critic(t, x):
+            # in the order of INPUTS
+            value, evaluates, resets, ended, learns, decides, reward = x[size:].tolist()
+            td_error, hold = 0.0, 1.0
+            if resets > 0.5:
+                starts[0] = 1
+            if evaluates > 0.5:  # the traces hold: nothing here was drawn
+                if decides > 0.5:
+                    action[:], score[:] = distribution.best(x[:size]), 0.0
+            elif learns > 0.5:
+                before, bonus = last.tolist()
+                target = reward + bonus
+                if ended <= 0.5:
+                    target += discount * value
+                # a pulse of one simulator step, whose integral is the TD error
+                td_error = (target - before) / dt
+            elif decides > 0.5:
+                decide(x[:size], value)
+                hold = 0.0
+            output[size] = td_error
+            rest[:] = hold, resets, td_error, hold, resets, value
+            return output
+
+        return step_actor_critic
+
+
+@Builder.register(ActorCriticProcess)
+def build_actor_critic_process(model, process, sig_in=None, sig_out=None, mode="set"):
+    """Build the process with a seed that follows from the network's, and check it.
+
+    The work is `nengo.builder.processes.build_process`'s.
+    """
+    if model.toplevel is not None:
+        warn_of_unconnected(model.toplevel, process)
+    seeded = ActorCriticProcess(
+        process.distribution,
+        process.discount,
+        process.entropy_bonus,
+        process.made_for,
+        process.noise,
+        network_seed(model, process),
+    )
+    build_process(model, seeded, sig_in, sig_out, mode)
+    # the state is found by the process of the Node, too
+    model.sig[process].update(model.sig[seeded])
 
 
 class ActorCritic(nengo.Network):
-    r"""An agent: a `Critic`, an `Actor`, and the `TDError` from which both learn.
+    r"""Actor and critic that learn from one population by `EPES`.
 
-    All that is learned are the weights of two connections, by `EPES`. The rest is
-    wiring::
+    Everything that is learned are the weights of two connections. The rest is wiring::
 
-        state -> critic (EPES, eligibility 1)     -> V
-              -> actor  (EPES, eligibility score) -> policy -> action
-        reward + discount V(s') - V(s)  -> TD error of both
+        state -> critic (EPES, eligibility 1)     -> V(s)
+              -> actor  (EPES, eligibility score) -> distribution -> action
+        r + bonus + discount V(s') - V(s)  -> TD error of both
 
     Parameters
     ----------
     state : nengo.Ensemble
-        Neurons that represent the state, see `place_cells` and `random_features`.
-    policy : SoftmaxPolicy or GaussianPolicy
-        See `Actor`.
+        Neurons that represent the state, for example `sphere_features`.
+    distribution : Softmax or BoundedGaussian
+        Distribution of the actions, from `nengo_epes.arithmetic.distributions`.
     critic_step, actor_step : float or Intentional or ObGD, optional
-        See `Critic` and `Actor`. The step sizes fit environments whose rewards, scaled,
-        sum up to values of the order of 1 to 10.
+        Step sizes, see `LearnerSettings`.
+    lambda_critic, lambda_actor : float, optional
+        :math:`\lambda` of the two traces. The critic's is longer, because its error has
+        less variance to pay for it.
+    discount : float, optional
+        :math:`\gamma`, of the value of the next state and of the traces.
     entropy_bonus : float, optional
-        :math:`\beta`: every decision earns :math:`\beta H(\pi)` besides its reward,
-        with the entropy H in nats, so that the policy goes on exploring.
-    **settings
-        Further fields of `LearnerSettings`, for both: ``discount``, ``lambda_``,
-        ``pre_synapse`` and ``dt``.
+        Reward for each nat of the entropy of a decision, so that the policy keeps
+        exploring.
+    pre_synapse : Synapse or float or None, optional
+        Filter of the activities: None for rate neurons; `nengo.Alpha` (0.005), for
+        example, for spiking neurons.
+    dt : float, optional
+        Simulator step in seconds, for which the traces are made.
+    noise : (n_decisions, n_noise) array, optional
+        Noise of all decisions; None to draw it.
     label, seed, add_to_container : optional
-        See `nengo.Network`.
+        Parameters of `nengo.Network`.
 
     Raises
     ------
-    ValidationError, BuildError
-        See `Critic` and `Actor`.
+    ValidationError
+        If the state is not an ensemble, spiking neurons are not filtered, or discount
+        times lambda is not from 0 to below 1.
+    BuildError
+        If the simulator has another dt.
 
     Warns
     -----
     NengoWarning
-        When it is built, if nothing is connected to ``discount``, ``learn`` or
-        ``decide``.
+        When it is built, if nothing is connected to ``learn`` or ``decide``.
 
     Notes
     -----
-    Nodes that an `Environment` has outputs for, by the same names: ``reward``,
-    ``discount``, ``learn``, ``decide``, ``reset`` (1). Besides, ``evaluate`` (1; above
-    0.5 nothing is learned, and the policy is greedy) and ``action``.
+    Inputs of one dimension: ``reward``; ``terminated`` (above 0.5: no value follows);
+    ``learn`` (above 0.5 in one simulator step: send the TD error); ``decide`` (above
+    0.5 in one simulator step: draw an action); ``reset`` (above 0.5: an episode starts,
+    clear the traces); ``evaluate`` (above 0.5: take the most probable or the mean
+    action, and learn nothing). `nengo_epes.rl.connect` connects them to an environment.
 
-    The networks within are ``critic``, ``actor`` and ``td``, and ``policy``.
+    Outputs: ``action``, ``td_error`` (a pulse of one simulator step, whose integral is
+    the TD error) and ``value``. The learned connections are ``critic`` and ``actor``.
 
     References
     ----------
@@ -64,22 +230,16 @@ class ActorCritic(nengo.Network):
 
     Examples
     --------
-    An agent in its environment:
-
     >>> import nengo
-    >>> from nengo_epes import z
-    >>> from nengo_epes.rl.environment import Environment
-    >>> from nengo_epes.networks import ActorCritic, SoftmaxPolicy, random_features
-    >>> env = Environment("CartPole-v1", steps_per_action=2)
+    >>> from nengo_epes.arithmetic.distributions import Softmax
+    >>> from nengo_epes.networks import ActorCritic, random_features
+    >>> from nengo_epes.rl import Environment, connect
+    >>> env = Environment("CartPole-v1", observation_range=[2.4, 3, 0.21, 3])
     >>> with nengo.Network(seed=0) as net:
-    ...     env_node = nengo.Node(env)
-    ...     state = random_features(100, dimensions=4)
-    ...     agent = ActorCritic(state, SoftmaxPolicy(env.n_actions, trigger=True))
+    ...     env_node, state = nengo.Node(env), random_features(100, dimensions=4)
     ...     sight = nengo.Connection(env_node[env.observation], state, synapse=None)
-    ...     for name in ("reward", "discount", "learn", "decide", "reset"):
-    ...         signal = env_node[getattr(env, name)]
-    ...         wire = nengo.Connection(signal, getattr(agent, name), synapse=None)
-    ...     act = nengo.Connection(agent.action, env_node, synapse=z**-1)
+    ...     agent = ActorCritic(state, Softmax(env.action_sizes))
+    ...     connect(env_node, agent)
     ...     returns = nengo.Probe(env_node[env.episode_return])
     >>> with nengo.Simulator(net, progress_bar=False) as sim:
     ...     sim.run(0.1)
@@ -88,74 +248,44 @@ class ActorCritic(nengo.Network):
     def __init__(
         self,
         state,
-        policy,
+        distribution,
         *,
-        critic_step=critic.STEP,
-        actor_step=actor.STEP,
+        critic_step=CRITIC_STEP,
+        actor_step=ACTOR_STEP,
+        lambda_critic=0.95,
+        lambda_actor=0.9,
+        discount=0.99,
         entropy_bonus=0.0,
-        label="agent",
+        pre_synapse=None,
+        dt=0.001,
+        noise=None,
+        label="actor-critic",
         seed=None,
         add_to_container=None,
-        **settings,
     ):
         super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        shared = {"discount": discount, "pre_synapse": pre_synapse, "dt": dt}
+        critic = LearnerSettings(critic_step, lambda_=lambda_critic, **shared)
+        actor = LearnerSettings(actor_step, lambda_=lambda_actor, **shared)
+        process = ActorCriticProcess(distribution, discount, entropy_bonus, dt, noise)
+        size, outputs = distribution.size, process.outputs
         with self:
-            self.critic = critic.Critic(state, step=critic_step, **settings)
-            self.actor = actor.Actor(state, policy, step=actor_step, **settings)
-            self.td = TDError(label="TD error")
-            self.policy, self.action = policy, policy.action
-            self._wire_td_error()
-            self._add_evaluation()
-            # a warning names those of these to which nothing is connected
-            self.needed = ("discount", "learn", "decide")
-            if entropy_bonus:
-                self._add_entropy(entropy_bonus)
-
-    def _wire_td_error(self):
-        self.reward, self.discount = self.td.reward, self.td.discount
-        self.decide = nengo.Node(size_in=1, label="decide")
-        self.reset = nengo.Node(size_in=1, label="reset")
-        wires = [(self.critic.value, self.td.value)]
-        for learner in (self.critic, self.actor):
-            wires.append((self.td.output, learner.td_error))
-            wires.append((self.decide, learner.decide))
-            wires.append((self.reset, learner.reset))
-        wires.append((self.decide, self.td.decide))
-        for source, target in wires:
-            nengo.Connection(source, target, synapse=None)
-
-    def _add_evaluation(self):
-        """Send no TD error while the agent is evaluated, and let it be greedy."""
-        self.learn = nengo.Node(size_in=1, label="learn")
-        self.evaluate = nengo.Node(size_in=1, label="evaluate")
-        gate = nengo.Node(_learns_now, size_in=2, label="learns now")
-        nengo.Connection(self.learn, gate[0], synapse=None)
-        nengo.Connection(self.evaluate, gate[1], synapse=None)
-        nengo.Connection(gate, self.td.learn, synapse=None)
-        nengo.Connection(self.evaluate, self.policy.greedy, synapse=None)
-
-    def _add_entropy(self, bonus):
-        decision = self.policy.decision
-        entropy = nengo.Node(
-            _Entropy(self.policy.entropy, bonus),
-            size_in=decision.size_out,
-            label="entropy",
-        )
-        nengo.Connection(decision, entropy, synapse=None)
-        nengo.Connection(entropy, self.reward, synapse=None)
-
-
-def _learns_now(t, learn_and_evaluate):
-    learn, evaluate = learn_and_evaluate
-    return float(learn > 0.5 >= evaluate)
-
-
-class _Entropy:
-    """The bonus for the entropy of a policy; an object, because it is pickled."""
-
-    def __init__(self, entropy, bonus):
-        self.entropy = entropy
-        self.bonus = bonus
-
-    def __call__(self, t, decision):
-        return self.bonus * self.entropy(decision)
+            node = nengo.Node(process, label="decisions and TD error")
+            self.node = node
+            for i, name in enumerate(INPUTS):
+                if name != "value":
+                    setattr(self, name, node[size + i])
+            self.action = node[outputs["action"]]
+            self.td_error = node[outputs["critic"].start]
+            self.value = node[outputs["value"]]
+            self.critic = learn_decoders(state, node[size], critic, 0)
+            self.actor = learn_decoders(state, node[:size], actor, size)
+            self.critic.label, self.actor.label = "critic", "actor"
+            for name in ("critic", "actor"):
+                port = getattr(self, name).learning_rule
+                nengo.Connection(node[outputs[name]], port, synapse=None)
+        self.state, self.distribution = state, distribution
+        # inputs reset, terminated, learn and decide, which an environment has together
+        self.controls = slice(size + 2, size + 6)
+        # a warning names those of these to which nothing is connected
+        self.needed = {"learn": size + 4, "decide": size + 5}

@@ -5,12 +5,33 @@ from __future__ import annotations
 import nengo
 
 from nengo_epes.arithmetic.step_sizes import Intentional
-from nengo_epes.networks.learned_decoders import LearnedDecoders, LearnerSettings
+from nengo_epes.networks.learned_decoders import (
+    LearnerSettings,
+    check_dt,
+    learn_decoders,
+)
 
 STEP = Intentional(0.4)
 
 
-class Critic(LearnedDecoders):
+class _Hold(nengo.Process):
+    """Holds a trace in all simulator steps but those of decisions."""
+
+    def __init__(self, made_for):
+        super().__init__(default_size_in=1, default_size_out=1)
+        self.made_for = made_for
+
+    def make_state(self, shape_in, shape_out, dt, dtype=None):
+        """Refuse another dt, while the model is built."""
+        check_dt(dt, self.made_for)
+        return {}
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        """Make the function of one simulator step."""
+        return lambda t, decides: decides <= 0.5
+
+
+class Critic(nengo.Network):
     r"""Learns the value of a state, V(s), from the neurons that represent it.
 
     The value is decoded from the state's neurons, :math:`V = w \cdot a`, and `EPES` on
@@ -87,8 +108,18 @@ class Critic(LearnedDecoders):
         **settings,
     ):
         settings = LearnerSettings(step, **settings)
-        super().__init__(state, settings, label, seed, add_to_container)
+        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
         with self:
-            one = nengo.Node(1.0, label="one")
+            self.td_error = nengo.Node(size_in=1, label="td_error")
+            self.decide = nengo.Node(size_in=1, label="decide")
+            self.reset = nengo.Node(size_in=1, label="reset")
             self.value = nengo.Node(size_in=1, label="value")
-            self.learned = self.learn(self.value, one)
+            hold = nengo.Node(_Hold(settings.dt), label="hold")
+            self.learned = learn_decoders(state, self.value, settings, 0)
+            port = self.learned.learning_rule
+            rule = self.learned.learning_rule_type
+            nengo.Connection(self.decide, hold, synapse=None)
+            nengo.Connection(self.td_error, port[rule.td_error], synapse=None)
+            nengo.Connection(hold, port[rule.hold], synapse=None)
+            nengo.Connection(self.reset, port[rule.reset], synapse=None)
+        self.state = state

@@ -8,6 +8,10 @@ from nengo.exceptions import ValidationError
 from nengo.params import NumberParam
 
 
+# Hz; the few local neurons that are active count as much as the many global ones
+SPIKING_RATES = (100.0, 300.0)
+
+
 class NormalizedExponential(nengo.neurons.NeuronType):
     r"""Rate neurons that share out a sum of rates: a softmax of their currents.
 
@@ -240,7 +244,13 @@ def to_sphere(observation):
 
 
 def sphere_features(
-    n_neurons, dimensions, neuron_type=None, seed=0, n_active=16, label="state"
+    n_neurons,
+    dimensions,
+    neuron_type=None,
+    max_rates=None,
+    seed=0,
+    n_active=16,
+    label="state",
 ):
     """Make one ensemble of global and local features of normalised observations.
 
@@ -258,6 +268,10 @@ def sphere_features(
         Dimensions of an observation; the ensemble has one more.
     neuron_type : nengo.neurons.NeuronType, optional
         Type of the neurons; `nengo.RectifiedLinear` by default.
+    max_rates : (float, float), optional
+        Largest rates of global and local neurons in hertz. None: rates at which both
+        halves have the same mean square activity, for neurons that are not spiking;
+        and (100, 300) for spiking neurons.
     seed : int, optional
         Seed of encoders and intercepts.
     n_active : int, optional
@@ -268,8 +282,8 @@ def sphere_features(
     Returns
     -------
     nengo.Ensemble
-        Ensemble of ``dimensions + 1`` dimensions. The largest rates are chosen so that
-        the mean of the sum of squares of all activities is 100^2 Hz^2.
+        Ensemble of ``dimensions + 1`` dimensions. For rectified linear neurons, the
+        mean of the sum of squares of all activities is 100^2 Hz^2.
 
     Raises
     ------
@@ -312,19 +326,76 @@ def sphere_features(
     intercepts = np.concatenate([rng.uniform(-0.5, 0.5, n_global), 1 - width])
     slopes = np.concatenate([np.ones(n_global), 1 / width])
     activities = np.maximum(slopes * (typical @ encoders.T - intercepts), 0)
-    squares = (activities**2).mean(axis=0)
-    halves = np.split(squares, [n_global])
-    scale = np.repeat([(2 * h.sum()) ** -0.5 for h in halves], [n_global, n_local])
+    halves = np.split((activities**2).mean(axis=0), [n_global])
+    neuron_type = nengo.RectifiedLinear() if neuron_type is None else neuron_type
+    if max_rates is None and not neuron_type.spiking:
+        scale = np.repeat([(2 * h.sum()) ** -0.5 for h in halves], [n_global, n_local])
+        max_rates = 100.0 * scale * slopes * (1 - intercepts)
+    else:
+        max_rates = SPIKING_RATES if max_rates is None else max_rates
+        max_rates = np.repeat(np.asarray(max_rates, float), [n_global, n_local])
     return nengo.Ensemble(
         n_neurons,
         dimensions + 1,
-        neuron_type=nengo.RectifiedLinear() if neuron_type is None else neuron_type,
+        neuron_type=neuron_type,
         # whatever a network's config has for ensembles
         radius=1.0,
         normalize_encoders=True,
         encoders=encoders,
         intercepts=intercepts,
-        max_rates=100.0 * scale * slopes * (1 - intercepts),
+        max_rates=max_rates,
+        label=label,
+        seed=seed,
+    )
+
+
+def state_cells(n_states, neuron_type=None, label="state", seed=None):
+    """Make a population with one neuron for each of several discrete states.
+
+    Connect the one-hot observation to its neurons with the gains as the transform.
+
+    Parameters
+    ----------
+    n_states : int
+        Number of states, and of neurons.
+    neuron_type : nengo.neurons.NeuronType, optional
+        Type of the neurons; `nengo.RectifiedLinear` by default.
+    label, seed : optional
+        Parameters of `nengo.Ensemble`.
+
+    Returns
+    -------
+    nengo.Ensemble
+        Its ``gain``, shape (n_states,), is the current that drives a neuron to its
+        largest rate: 100 Hz, or 200 Hz if the neurons are spiking.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes.networks import state_cells
+    >>> with nengo.Network() as net:
+    ...     one_hot, state = nengo.Node([0, 1, 0]), state_cells(3)
+    ...     feed = nengo.Connection(
+    ...         one_hot, state.neurons, transform=state.gain, synapse=None
+    ...     )
+    ...     probe = nengo.Probe(state.neurons)
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     sim.run_steps(1)
+    >>> sim.data[probe][0].tolist()
+    [0.0, 100.0, 0.0]
+    """
+    neuron_type = nengo.RectifiedLinear() if neuron_type is None else neuron_type
+    rates = np.full(n_states, 200.0 if neuron_type.spiking else 100.0)
+    gain, bias = neuron_type.gain_bias(rates, np.zeros(n_states))
+    return nengo.Ensemble(
+        n_states,
+        1,
+        neuron_type=neuron_type,
+        encoders=np.ones((n_states, 1)),
+        radius=1.0,
+        normalize_encoders=True,
+        gain=gain,
+        bias=bias,
         label=label,
         seed=seed,
     )

@@ -13,31 +13,6 @@ from nengo_epes.arithmetic.step_sizes import ObGD
 from nengo_epes.learning_rules import EPES
 
 
-class _Hold(nengo.Process):
-    """Holds a trace in all steps but those of decisions.
-
-    The traces are made for a dt, which is checked here.
-    """
-
-    def __init__(self, made_for):
-        super().__init__(default_size_in=1, default_size_out=1)
-        self.made_for = made_for
-
-    def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Refuse another dt, while the model is built."""
-        if not math.isclose(dt, self.made_for, rel_tol=1e-9):
-            raise BuildError(
-                "critics and actors were made for steps of "
-                f"dt={self.made_for:g} s, and the simulator's are {dt:g} s; give them "
-                f"dt={dt:g}"
-            )
-        return {}
-
-    def make_step(self, shape_in, shape_out, dt, rng, state):
-        """Make the function of one step."""
-        return lambda t, decides: decides <= 0.5
-
-
 @dataclass(frozen=True)
 class LearnerSettings:
     r"""Settings that `Critic` and `Actor` share.
@@ -78,115 +53,119 @@ class LearnerSettings:
         return self.discount * self.lambda_
 
 
-class LearnedDecoders(nengo.Network):
-    """Decoders of a population that `EPES` learns, one update a decision.
+def learn_decoders(state, output, settings, size_eligibility):
+    """Connect a population to an output by weights that `EPES` learns.
 
-    Base class of `Critic` and `Actor`. Nodes: ``td_error``, ``decide``, ``reset``.
+    The rule has the controls ``hold`` and ``reset``. The weights are 0 at first.
 
     Parameters
     ----------
     state : nengo.Ensemble
         The population.
+    output : nengo.Node or ObjView
+        The output.
     settings : LearnerSettings
         The settings.
-    label, seed, add_to_container : optional
-        Parameters of `nengo.Network`.
+    size_eligibility : int
+        0, or the dimensions of the output: one eligibility for each.
+
+    Returns
+    -------
+    nengo.Connection
+
+    Raises
+    ------
+    ValidationError
+        If the state is not an ensemble, spiking neurons are not filtered, or discount
+        times lambda is not from 0 to below 1.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> with nengo.Network():
+    ...     state, value = nengo.Ensemble(50, dimensions=1), nengo.Node(size_in=1)
+    ...     settings = LearnerSettings(step=1e-6, pre_synapse=0.02)
+    ...     conn = learn_decoders(state, value, settings, size_eligibility=0)
+    >>> conn.learning_rule.size_in  # TD error, hold, reset
+    3
     """
+    _check(state, settings)
+    step = settings.step
+    rule = EPES(
+        learning_rate=_learning_rate(settings, state.n_neurons),
+        trace_synapse=_trace(settings),
+        trace_type=settings.trace_type,
+        step=None if np.isscalar(step) else step,
+        pre_synapse=settings.pre_synapse,
+        size_eligibility=size_eligibility,
+        feedback="rows" if size_eligibility else "broadcast",
+        controls=("hold", "reset"),
+    )
+    return nengo.Connection(
+        state.neurons,
+        output,
+        transform=np.zeros((output.size_in, state.n_neurons)),
+        synapse=settings.pre_synapse,
+        learning_rule_type=rule,
+    )
 
-    def __init__(self, state, settings, label=None, seed=None, add_to_container=None):
-        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
-        self.state = state
-        self._check(settings)
-        step = settings.step
-        self._rule = {
-            "trace_synapse": self._trace(settings),
-            "learning_rate": self._learning_rate(settings),
-            "trace_type": settings.trace_type,
-            "step": None if np.isscalar(step) else step,
-            "pre_synapse": settings.pre_synapse,
-            "controls": ("hold", "reset"),
-        }
-        with self:
-            self.td_error = nengo.Node(size_in=1, label="td_error")
-            self.decide = nengo.Node(size_in=1, label="decide")
-            self.reset = nengo.Node(size_in=1, label="reset")
-            self._hold = nengo.Node(_Hold(settings.dt), label="hold")
-            nengo.Connection(self.decide, self._hold, synapse=None)
 
-    def learn(self, output, eligibility):
-        """Connect the population to an output by weights that are learned.
+def check_dt(dt, made_for):
+    """Refuse a simulator step other than the one that the traces are made for.
 
-        Parameters
-        ----------
-        output : nengo.Node
-            The output; the weights are 0 at first.
-        eligibility : nengo object
-            The characteristic eligibility, one number a dimension of the output.
+    Parameters
+    ----------
+    dt, made_for : float
+        Seconds.
 
-        Returns
-        -------
-        nengo.Connection
-            The learned one.
-        """
-        rows = output.size_in
-        neurons = self.state.neurons
-        rule = EPES(size_eligibility=rows, feedback="rows", **self._rule)
-        learned = nengo.Connection(
-            neurons,
-            output,
-            transform=np.zeros((rows, neurons.size_out)),
-            synapse=self._rule["pre_synapse"],
-            learning_rule_type=rule,
-            label=f"{self.label}: learned",
+    Raises
+    ------
+    BuildError
+        If they differ.
+    """
+    if not math.isclose(dt, made_for, rel_tol=1e-9):
+        raise BuildError(
+            f"critics and actors were made for steps of dt={made_for:g} s (got "
+            f"{dt:g} s); give them dt={dt:g}"
         )
-        port = learned.learning_rule
-        nengo.Connection(self.td_error, port[rule.td_error], synapse=None)
-        nengo.Connection(eligibility, port[rule.eligibility], synapse=None)
-        nengo.Connection(self._hold, port[rule.hold], synapse=None)
-        nengo.Connection(self.reset, port[rule.reset], synapse=None)
-        return learned
 
-    def _check(self, settings):
-        if not isinstance(self.state, nengo.Ensemble):
-            raise ValidationError(
-                f"must be an Ensemble, as from place_cells or random_features (got "
-                f"{self.state})",
-                attr="state",
-                obj=self,
-            )
-        neurons = self.state.neuron_type
-        if neurons.spiking and settings.pre_synapse is None:
-            raise ValidationError(
-                f"{self.state} has spiking neurons ({neurons}), whose spikes have to "
-                "be filtered before they mean anything; give pre_synapse=0.02, for "
-                "example",
-                attr="pre_synapse",
-                obj=self,
-            )
 
-    def _trace(self, settings):
-        decay = settings.trace_decay
-        if decay == 0.0:
-            return None
-        if not 0.0 < decay < 1.0:
-            raise ValidationError(
-                f"discount times lambda_ is {decay:g}: use values whose product is "
-                "from 0, for no trace, to below 1",
-                attr="lambda_",
-                obj=self,
-            )
-        return nengo.Lowpass(-settings.dt / math.log(decay))
+def _check(state, settings):
+    if not isinstance(state, nengo.Ensemble):
+        raise ValidationError(
+            f"must be an Ensemble, for example sphere_features(...) (got {state})",
+            attr="state",
+        )
+    if state.neuron_type.spiking and settings.pre_synapse is None:
+        raise ValidationError(
+            f"{state} has spiking neurons ({state.neuron_type}), whose spikes must be "
+            "filtered (got None); give pre_synapse=nengo.Alpha(0.005), for example",
+            attr="pre_synapse",
+        )
 
-    def _learning_rate(self, settings):
-        """Return the rate of the rule for the textbook's step size.
 
-        The rule divides by n, and its accumulating trace is the textbook's times
-        1 - decay.
-        """
-        step, decay = settings.step, settings.trace_decay
-        if isinstance(step, ObGD):
-            size = step.max_rate**-2  # published is 1, for features of order 1
-        else:
-            size = step if np.isscalar(step) else 0.0
-        gain = 1.0 - decay if settings.trace_type == "accumulating" else 1.0
-        return size * self.state.n_neurons / gain
+def _trace(settings):
+    decay = settings.trace_decay
+    if decay == 0.0:
+        return None
+    if not 0.0 < decay < 1.0:
+        raise ValidationError(
+            f"discount times lambda is {decay:g}; use values whose product is from 0, "
+            "for no trace, to below 1",
+            attr="lambda_",
+        )
+    return nengo.Lowpass(-settings.dt / math.log(decay))
+
+
+def _learning_rate(settings, n_neurons):
+    """Return the rate of the rule for the textbook's step size.
+
+    The rule divides by n, and its accumulating trace is the textbook's times 1 - decay.
+    """
+    step, decay = settings.step, settings.trace_decay
+    if isinstance(step, ObGD):
+        size = step.max_rate**-2  # published is 1, for features of order 1
+    else:
+        size = step if np.isscalar(step) else 0.0
+    gain = 1.0 - decay if settings.trace_type == "accumulating" else 1.0
+    return size * n_neurons / gain

@@ -14,10 +14,13 @@ from nengo.params import NumberParam
 
 
 class DiscreteTDError(nengo.Process):
-    """The exact TD error, see `TDError`: reward, discount, V, learn, decide."""
+    """The exact TD error, see `TDError`: reward, terminated, V, learn, decide."""
 
-    def __init__(self):
+    discount = NumberParam("discount", low=0, high=1)
+
+    def __init__(self, discount):
         super().__init__(default_size_in=5, default_size_out=1)
+        self.discount = discount
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
         """Make the value of the state in which the last decision was made."""
@@ -25,13 +28,14 @@ class DiscreteTDError(nengo.Process):
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
         """Make the function of one step."""
-        last_value = state["value"]
+        last_value, discount = state["value"], self.discount
 
         def step_td_error(t, x):
-            reward, discount, value, learns, decides = x
+            reward, terminated, value, learns, decides = x
             error = 0.0
             if learns > 0.5:
-                error = (reward + discount * value - last_value[0]) / dt
+                follows = 0.0 if terminated > 0.5 else discount * value
+                error = (reward + follows - last_value[0]) / dt
             if decides > 0.5:
                 last_value[0] = value
             return np.array([error])
@@ -43,18 +47,31 @@ class DiscreteTDError(nengo.Process):
 def build_discrete_td_error(model, process, sig_in=None, sig_out=None, mode="set"):
     """Build the process, and warn of networks that would not learn."""
     if model.toplevel is not None:
-        _warn_of_unconnected(model.toplevel, process)
+        warn_of_unconnected(model.toplevel, process)
     return build_process(model, process, sig_in, sig_out, mode)
 
 
-def _warn_of_unconnected(toplevel, process):
-    """Warn of networks around a process that lack what they cannot learn without."""
-    arriving = {connection.post_obj for connection in toplevel.all_connections}
+def warn_of_unconnected(toplevel, process):
+    """Warn of networks around a process to whose needed inputs nothing is connected.
+
+    Parameters
+    ----------
+    toplevel : nengo.Network
+        The network that is being built.
+    process : nengo.Process
+        The process; its network has a dict ``needed`` of names and inputs: Nodes, or
+        indices of the Node of the process.
+    """
+    connections = toplevel.all_connections
     for network in toplevel.all_networks:
-        if all(node.output is not process for node in network.all_nodes):
+        (node, *_) = [x for x in network.nodes if x.output is process] or [None]
+        if node is None:
             continue
-        needed = getattr(network, "needed", ())
-        missing = [name for name in needed if getattr(network, name) not in arriving]
+        missing = [
+            name
+            for name, needed in getattr(network, "needed", {}).items()
+            if not any(_reaches(conn, node, needed) for conn in connections)
+        ]
         if missing:
             warnings.warn(
                 f"{network} will not learn what it should: nothing is connected to its "
@@ -62,6 +79,13 @@ def _warn_of_unconnected(toplevel, process):
                 NengoWarning,
                 stacklevel=2,
             )
+
+
+def _reaches(conn, node, needed):
+    if isinstance(needed, nengo.Node):
+        return conn.post_obj is needed
+    indices = range(node.size_in)[conn.post_slice]
+    return conn.post_obj is node and needed in indices
 
 
 class ContinuousTDError(nengo.Process):
@@ -102,14 +126,14 @@ class ContinuousTDError(nengo.Process):
 
 
 class TDError(nengo.Network):
-    r"""How much better than expected it went: what critic and actor learn from.
+    r"""The TD error, from which critic and actor learn.
 
     Exact, once a decision, if no ``tau`` is given:
 
-    .. math:: \delta_k = r_k + \gamma_k V(s_k) - V(s_{k-1})
+    .. math:: \delta_k = r_k + \gamma V(s_k) - V(s_{k-1})
 
-    with the reward :math:`r_k` of the transition from :math:`s_{k-1}` to :math:`s_k`
-    and the discount :math:`\gamma_k`, which is 0 where the episode has terminated. It
+    with the reward :math:`r_k` of the transition from :math:`s_{k-1}` to :math:`s_k`;
+    :math:`V(s_k)` counts as 0 if the episode has terminated. It
     is put out as a pulse, :math:`\delta_k / dt`, in the simulator step in which
     ``learn`` is above 0.5, and 0 in all others. With it the trace and the weights of
     `Critic` are those of textbook TD(lambda).
@@ -123,6 +147,8 @@ class TDError(nengo.Network):
 
     Parameters
     ----------
+    discount : float, optional
+        :math:`\gamma` of the exact one.
     tau : float, optional
         Time constant of discounting in seconds, :math:`-D / \ln\gamma` with a discount
         of :math:`\gamma` in D seconds; None for the exact one.
@@ -144,7 +170,7 @@ class TDError(nengo.Network):
 
     Notes
     -----
-    Nodes of one dimension. Exact: ``reward``, ``discount``, ``value``, ``learn``,
+    Nodes of one dimension. Exact: ``reward``, ``terminated``, ``value``, ``learn``,
     ``decide`` and ``output``. Continuous: ``reward``, ``value``,
     ``terminated`` (above 0.5: V counts as 0, and so falls to it), ``reset`` (above 0.5:
     a jump of V has no slope, because another episode begins), and ``output``.
@@ -175,6 +201,7 @@ class TDError(nengo.Network):
 
     def __init__(
         self,
+        discount=0.99,
         tau=None,
         smoothing=0.0,
         label=None,
@@ -190,9 +217,8 @@ class TDError(nengo.Network):
                 obj=self,
             )
         if tau is None:
-            process = DiscreteTDError()
-            names = ("reward", "discount", "value", "learn", "decide")
-            self.needed = ("learn", "decide")
+            process = DiscreteTDError(discount)
+            names = ("reward", "terminated", "value", "learn", "decide")
         else:
             process = ContinuousTDError(tau, smoothing)
             names = ("reward", "value", "terminated", "reset")
@@ -202,5 +228,7 @@ class TDError(nengo.Network):
                 node = nengo.Node(size_in=1, label=name)
                 nengo.Connection(node, error[i], synapse=None)
                 setattr(self, name, node)
+            if tau is None:
+                self.needed = {"learn": self.learn, "decide": self.decide}
             self.output = nengo.Node(size_in=1, label="output")
             nengo.Connection(error, self.output, synapse=None)

@@ -1,0 +1,519 @@
+"""An agent with one setting that learns Gymnasium environments."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import nengo
+import numpy as np
+from nengo.exceptions import SimulatorClosed, ValidationError
+
+from nengo_epes import archive
+from nengo_epes.rl.environment import open_environment_of
+from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
+from nengo_epes.rl.network import build_network
+from nengo_epes.rl.settings import NEURON_TYPES
+
+__all__ = ["Agent", "Episode"]
+
+FORMAT = "nengo_epes-agent"
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A training episode.
+
+    Parameters
+    ----------
+    environment_steps : int
+        Environment steps of all episodes until the end of this one.
+    episode_return : float
+        Sum of its rewards, as the environment gives them.
+    length : int
+        Its environment steps.
+    seconds : float
+        Wall time of all training until its end.
+    """
+
+    environment_steps: int
+    episode_return: float
+    length: int
+    seconds: float
+
+
+class Agent:
+    """Learns any Gymnasium environment with one setting, in a Nengo network.
+
+    In the network, as signals: running normalization of observations and scaling of
+    rewards, one population of neurons that represents the observation, and critic and
+    actor, whose weights `EPES` learns. Outside of neurons are computed: the
+    normalization and the projection of the observation to a sphere, the scaling of the
+    reward, the TD error, the drawing of actions, and the step sizes.
+
+    Parameters
+    ----------
+    env : str or callable or gymnasium.Env
+        Id for `gymnasium.make` (also ``module:id``), constructor, or environment.
+    seed : int, optional
+        Seed of the network, the environment and the actions.
+    neurons : str or nengo.neurons.NeuronType, optional
+        "rate" (`nengo.RectifiedLinear`, 2 simulator steps for each environment step),
+        "lif" (`nengo.LIF`, 15 simulator steps), or any neuron type.
+    env_kwargs : dict, optional
+        Keyword arguments for `gymnasium.make` or the constructor.
+    **settings
+        Fields of `Settings` to change.
+
+    Attributes
+    ----------
+    network : nengo.Network
+        The network that learns; its parts are attributes: ``env_node``, ``state``,
+        ``actor_critic``.
+    simulator : nengo.Simulator
+        Its simulator.
+    settings : Settings
+        The settings.
+    episodes : list of Episode
+        All complete training episodes.
+
+    Raises
+    ------
+    ImportError
+        If Gymnasium is not installed.
+    ValidationError
+        If observations or actions cannot be represented (such as images), or a setting
+        is unknown or out of range.
+
+    Examples
+    --------
+    >>> from nengo_epes.rl import Agent
+    >>> with Agent("CartPole-v1", seed=0, n_neurons=100) as agent:
+    ...     agent.learn(100, progress_bar=False)
+    ...     result = agent.evaluate(n_episodes=2)
+    ...     action = agent.predict([0.0, 0.0, 0.1, 0.0])
+    >>> result.returns.shape, action in (0, 1), len(agent.returns) > 0
+    ((2,), True, True)
+    """
+
+    def __init__(self, env, seed=0, neurons="rate", env_kwargs=None, **settings):
+        self.network = build_network(env, seed, neurons, env_kwargs, **settings)
+        self.process = self.network.env_node.output
+        self.settings, self.neuron_type = (
+            self.network.settings,
+            self.network.neuron_type,
+        )
+        self.seed = int(seed)
+        # the optimizer's order differs between processes, and with it the last bits
+        self.simulator = nengo.Simulator(
+            self.network, progress_bar=False, optimize=False
+        )
+        out = self.simulator.model.sig[self.network.env_node]["out"]
+        self._now = self.simulator.signals[out]
+        self.episodes = []
+        self._done = {"steps": 0, "seconds": 0.0}
+        self._greedy = None
+
+    def freeze(self):
+        """Return a network that acts as the agent does now, and learns nothing.
+
+        It has plain connections with fixed weights, and no environment. Its Nodes are
+        ``observation``, ``action`` (decoded preferences or means) and ``value``.
+
+        Returns
+        -------
+        nengo.Network
+        """
+        return build_network(
+            self.process,
+            self.seed,
+            self.neuron_type,
+            learned=self._read_learned(),
+            **dataclasses.asdict(self.settings),
+        )
+
+    # learning
+
+    @property
+    def env(self):
+        """(gymnasium.Env) The environment in which the agent learns."""
+        return open_environment_of(self.simulator, self.network.env_node)
+
+    @property
+    def returns(self):
+        """((n_episodes,) ndarray) Returns of all complete training episodes."""
+        return np.array([episode.episode_return for episode in self.episodes])
+
+    @property
+    def total_steps(self):
+        """(int) Environment steps of all training."""
+        return self._done["steps"]
+
+    def learn(self, n_steps, callback=None, progress_bar=True):
+        """Learn for a number of environment steps.
+
+        Learning stops in the middle of an episode, which the next call resumes. Ctrl-C
+        stops after the current environment step, and raises KeyboardInterrupt then.
+
+        Parameters
+        ----------
+        n_steps : int
+            Environment steps.
+        callback : callable, optional
+            ``callback(agent)`` is called after each episode; learning stops if it
+            returns False.
+        progress_bar : bool, optional
+            Whether to show the progress; needs tqdm.
+
+        Returns
+        -------
+        Agent
+            The agent itself.
+
+        Raises
+        ------
+        ValidationError
+            If ``n_steps`` is not an int of at least 1.
+        SimulatorClosed
+            If the agent is closed.
+        """
+        _check_count(n_steps, "n_steps")
+        self._check_open()
+        process, step, now = self.process, self.simulator.step, self._now
+        simulator_steps = range(process.steps_per_action)
+        terminated, truncated = process.terminated.start, process.truncated.start
+        count = process.step.start
+        self._greedy, left = None, n_steps
+        recent: deque[float] = deque(maxlen=20)
+        with _bar(n_steps, progress_bar) as bar, _deferred_interrupt() as interrupted:
+            while left and not interrupted:
+                start = time.perf_counter()
+                for _ in simulator_steps:
+                    step()
+                self._done["seconds"] += time.perf_counter() - start
+                if now[count] == 0:
+                    continue  # the first observation of an episode
+                left -= 1
+                self._done["steps"] += 1
+                bar.update()
+                if now[terminated] or now[truncated]:
+                    recent.append(self._end_episode())
+                    bar.set_postfix_str(f"return {np.mean(recent):.1f}", refresh=False)
+                    if callback is not None and callback(self) is False:
+                        break
+        if interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    def _end_episode(self):
+        process, now = self.process, self._now
+        episode = Episode(
+            self._done["steps"],
+            now[process.episode_return].item(),
+            int(now[process.step].item()),
+            self._done["seconds"],
+        )
+        self.episodes.append(episode)
+        return episode.episode_return
+
+    # acting
+
+    def evaluate(self, n_episodes=100, seed=None, max_steps=10_000):
+        """Run episodes in which the agent takes its best actions and learns nothing.
+
+        A second network runs them, built from what was learned, in an environment of
+        its own: the training is not touched. Running statistics of wrappers, such as
+        `gymnasium.wrappers.NormalizeObservation`, are copied from the training.
+
+        Parameters
+        ----------
+        n_episodes : int, optional
+            Number of episodes.
+        seed : int, optional
+            Seed of the initial states; the default is the same for all agents.
+        max_steps : int, optional
+            Environment steps after which an episode is stopped, with a warning.
+
+        Returns
+        -------
+        Evaluation
+            ``returns`` and ``lengths`` of the episodes, ``mean`` and ``std``.
+
+        Raises
+        ------
+        ValidationError
+            If a number is not an int of at least 1.
+        SimulatorClosed
+            If the agent is closed.
+        """
+        _check_count(n_episodes, "n_episodes")
+        _check_count(max_steps, "max_steps")
+        self._check_open()
+        with open_for_evaluation(self.process, self.env) as env:
+            return run_episodes(env, self.predict, n_episodes, seed, max_steps)
+
+    def predict(self, observation):
+        """Return the best action for an observation.
+
+        Parameters
+        ----------
+        observation : object
+            Observation of the environment's observation space.
+
+        Returns
+        -------
+        object
+            Action of the environment's action space: the most probable of discrete
+            actions, the mean of continuous ones.
+        """
+        decoded, _ = self._act(observation)
+        distribution = self.network.actor_critic.distribution
+        return self.process.choose(distribution.best(decoded))
+
+    def value(self, observation):
+        """Return the expected discounted sum of scaled rewards from an observation.
+
+        Parameters
+        ----------
+        observation : object
+            Observation of the environment's observation space.
+
+        Returns
+        -------
+        float
+        """
+        return float(self._act(observation)[1].item())
+
+    def _act(self, observation):
+        self._check_open()
+        if self._greedy is None:
+            network = self.freeze()
+            simulator = nengo.Simulator(network, progress_bar=False)
+            names = ("observation", "action", "value")
+            signals = simulator.model.sig
+            out = [signals[getattr(network, name)] for name in names]
+            arrays = [simulator.signals[out[0]["out"]]]
+            arrays += [simulator.signals[signal["in"]] for signal in out[1:]]
+            self._greedy = simulator, arrays
+        simulator, (seen, action, value) = self._greedy
+        seen[...] = self.process.flatten(observation)
+        # the representation of rate neurons does not depend on their past
+        for _ in range(15 if self.neuron_type.spiking else 1):
+            simulator.step()
+        return action.copy(), value.copy()
+
+    # what was learned
+
+    def _signals(self):
+        """Return the signals of everything that is learned, by name."""
+        network, sig = self.network, self.simulator.model.sig
+        agent = network.actor_critic
+        found = {}
+        for name in ("critic", "actor"):
+            conn = getattr(agent, name)
+            found[name] = sig[conn]["weights"]
+            found[f"{name} step"] = sig[conn.learning_rule]["step_state"]
+        found["decisions"] = sig[agent.node.output]["_state_decisions"]
+        for name, part in (("observations", "normalization"), ("rewards", "scaling")):
+            if hasattr(network, part):
+                process = getattr(network, part).output
+                found[name] = sig[process]["_state_statistics"]
+        return found
+
+    def _read_learned(self):
+        signals = self.simulator.signals
+        return {name: signals[s].copy() for name, s in self._signals().items()}
+
+    def save(self, path):
+        """Save everything that was learned, at any time.
+
+        The file holds the weights, the running statistics, the state of the step sizes,
+        the settings and the returns; no traces and no environment. It is an .npz with
+        a JSON header and a checksum, without pickles.
+
+        Parameters
+        ----------
+        path : path
+            File to write; replaced when the new one is complete.
+
+        Raises
+        ------
+        SimulatorClosed
+            If the agent is closed.
+        ValueError
+            If something learned is NaN or infinite.
+        OSError
+            If the file cannot be written.
+        """
+        self._check_open()
+        env = self.process.environment
+        header = {
+            "env": env if isinstance(env, str) else None,
+            "env_kwargs": self.process.arguments if isinstance(env, str) else {},
+            "seed": self.seed,
+            "neurons": repr(self.neuron_type),
+            "settings": dataclasses.asdict(self.settings),
+            "steps": self.total_steps,
+            "seconds": self._done["seconds"],
+            "episodes": [dataclasses.astuple(episode) for episode in self.episodes],
+        }
+        learned = self._read_learned()
+        for name, array in learned.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name}: NaN or infinite; the agent is not saved")
+        archive.write(path, FORMAT, header, learned)
+
+    @classmethod
+    def load(cls, path, env=None, neurons=None):
+        """Load an agent that `save` saved.
+
+        Training resumes with a new episode.
+
+        Parameters
+        ----------
+        path : path
+            File from `save`.
+        env : str or callable or gymnasium.Env, optional
+            Environment; needed if the agent was not made with a plain id, because
+            loading a file never imports a module that the file names.
+        neurons : str or nengo.neurons.NeuronType, optional
+            Neurons; needed if they were neither "rate" nor "lif".
+
+        Returns
+        -------
+        Agent
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or belongs to another environment.
+        ValidationError
+            If ``env`` or ``neurons`` is needed.
+        """
+        header, arrays = archive.read(path, FORMAT)
+        if env is None:
+            env = header["env"]
+            if env is None or ":" in env:
+                raise ValidationError(
+                    f"{path} was saved with the environment {env or 'of a constructor'}"
+                    "; give it again: Agent.load(path, env=...)",
+                    attr="env",
+                )
+        if neurons is None:
+            kinds = {repr(kind()): name for name, kind in NEURON_TYPES.items()}
+            neurons = kinds.get(header["neurons"])
+            if neurons is None:
+                raise ValidationError(
+                    f"{path} was saved with {header['neurons']}; give these neurons: "
+                    "Agent.load(path, neurons=...)",
+                    attr="neurons",
+                )
+        agent = cls(
+            env,
+            header["seed"],
+            neurons,
+            header["env_kwargs"] or None,
+            **header["settings"],
+        )
+        agent._restore(header, arrays, path)
+        return agent
+
+    def _restore(self, header, arrays, path):
+        signals = self.simulator.signals
+        found = {name: signals[signal] for name, signal in self._signals().items()}
+        here = {name: array.shape for name, array in found.items()}
+        there = {name: array.shape for name, array in arrays.items()}
+        if here != there:
+            self.close()
+            raise ValueError(
+                f"{path} belongs to another environment (got arrays {there}, and this "
+                f"one has {here}); load it with the environment that it was saved with"
+            )
+        for name, array in arrays.items():
+            found[name][...] = array
+        self.episodes = [Episode(*row) for row in header["episodes"]]
+        self._done = {"steps": header["steps"], "seconds": header["seconds"]}
+
+    # the end
+
+    def _check_open(self):
+        if self.simulator.closed:
+            raise SimulatorClosed("the agent is closed; make or load another one")
+
+    def close(self):
+        """Close the simulators and the environment; a second call does nothing."""
+        self._greedy = None
+        self.simulator.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _check_count(number, name):
+    is_int = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not is_int or number < 1:
+        raise ValidationError(f"must be an int of at least 1 (got {number!r})", name)
+
+
+@contextlib.contextmanager
+def _deferred_interrupt():
+    """Note Ctrl-C instead of raising it, so that no simulator step is left half done.
+
+    Yields a list that is empty until then. A second Ctrl-C is raised at once. Signals
+    arrive in the main thread only.
+    """
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number, frame):
+        noted.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    # None: a handler that was not set from Python cannot be put back
+    if before is not None:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+class _NoBar:
+    """Stands in for a progress bar."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self):
+        """Do nothing."""
+
+    def set_postfix_str(self, text, refresh):
+        """Do nothing."""
+
+
+def _bar(n_steps, is_shown):
+    if not is_shown:
+        return _NoBar()
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "a progress bar needs tqdm: pip install 'nengo-epes[environments]', or "
+            "learn(..., progress_bar=False)"
+        ) from error
+    return tqdm(total=n_steps, unit=" steps", mininterval=0.5, smoothing=0.05)

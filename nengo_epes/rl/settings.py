@@ -1,0 +1,155 @@
+"""The single setting of the agent, shared by all environments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import nengo
+from nengo.exceptions import ValidationError
+
+NEURON_TYPES = {"rate": nengo.RectifiedLinear, "lif": nengo.LIF}
+
+
+@dataclass(frozen=True)
+class Settings:
+    r"""Settings of an `Agent`, the same for every environment.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Number of neurons, half global and half local; see
+        `nengo_epes.networks.sphere_features`. Discrete observations have one neuron for
+        each state instead.
+    discount : float
+        Discount :math:`\gamma` of an environment step.
+    lambda_critic, lambda_actor : float
+        Trace decay :math:`\lambda` of the critic and of the actor.
+    eta_critic, eta_actor : float
+        Fraction of the TD error by which one update moves the output; see
+        `nengo_epes.arithmetic.step_sizes.Intentional`.
+    shrink : float or None
+        The actor's fraction shrinks as 1 / sqrt(1 + t / shrink) with the number t of
+        environment steps; None: it stays.
+    floor : float
+        Lower bound of the mean squared score in the actor's step size.
+    entropy_bonus : float
+        Reward for each nat of entropy of a decision, in units of the scaled reward.
+    std : float
+        Standard deviation of continuous actions in half ranges, divided by the square
+        root of the number of actions.
+    reach : float
+        Bound within which the mean of a continuous action acts, in half ranges.
+    slow : float
+        Share of slow noise in the variance of continuous actions.
+    kept : float
+        Correlation of the slow noise of successive decisions.
+    clip : float
+        Bound of normalized observations, in standard deviations.
+    scale_rewards, normalize_observations : bool
+        Whether rewards are scaled and observations normalized.
+
+    Examples
+    --------
+    >>> Settings(eta_actor=0.02).eta_actor
+    0.02
+    """
+
+    n_neurons: int = 1000
+    discount: float = 0.99
+    lambda_critic: float = 0.95
+    lambda_actor: float = 0.9
+    eta_critic: float = 0.4
+    eta_actor: float = 0.04
+    shrink: float | None = 5000.0
+    floor: float = 0.2
+    entropy_bonus: float = 0.003
+    std: float = 0.8
+    reach: float = 1.5
+    slow: float = 0.3
+    kept: float = 0.9
+    clip: float = 3.0
+    scale_rewards: bool = True
+    normalize_observations: bool = True
+
+
+# one neuron a state: features that do not overlap share no credit, and a step that
+# shrinks would starve rare states
+DISCRETE = Settings(lambda_critic=0.0, lambda_actor=0.0, eta_actor=0.02, shrink=None)
+
+
+def choose_settings(is_discrete: bool, changes: dict[str, Any]) -> Settings:
+    """Return the settings for a kind of observations.
+
+    Parameters
+    ----------
+    is_discrete : bool
+        Whether the observations are one of several states.
+    changes : dict of str to object
+        Fields of `Settings` to change.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ValidationError
+        If there is no such field, or a value has another type.
+
+    Examples
+    --------
+    >>> choose_settings(True, {"discount": 0.9}).lambda_critic
+    0.0
+    """
+    base = DISCRETE if is_discrete else Settings()
+    known = {field.name: getattr(base, field.name) for field in fields(Settings)}
+    for name, value in changes.items():
+        if name not in known:
+            raise ValidationError(
+                f"there is no setting {name!r}; the settings are {', '.join(known)}",
+                attr="settings",
+            )
+        is_bool = isinstance(known[name], bool)
+        fits = isinstance(value, bool) == is_bool and isinstance(value, int | float)
+        if name == "n_neurons":
+            fits = isinstance(value, int) and not is_bool
+        if not (fits or (name == "shrink" and value is None)):
+            kind = "True or False" if is_bool else type(known[name] or 1.0).__name__
+            raise ValidationError(
+                f"must be {kind} (got {value!r}), such as {known[name]!r}", attr=name
+            )
+    return replace(base, **changes)
+
+
+def choose_neurons(neurons: Any) -> nengo.neurons.NeuronType:
+    """Return the neuron type of a name, or the type itself.
+
+    Parameters
+    ----------
+    neurons : str or nengo.neurons.NeuronType
+        "rate", "lif", or a neuron type.
+
+    Returns
+    -------
+    nengo.neurons.NeuronType
+
+    Raises
+    ------
+    ValidationError
+        If it is neither.
+
+    Examples
+    --------
+    >>> choose_neurons("lif")
+    LIF()
+    """
+    if isinstance(neurons, nengo.neurons.NeuronType):
+        return neurons
+    if neurons not in NEURON_TYPES:
+        raise ValidationError(
+            f"must be {' or '.join(map(repr, NEURON_TYPES))}, or a Nengo neuron type "
+            f"such as nengo.LIFRate() (got {neurons!r})",
+            attr="neurons",
+        )
+    return NEURON_TYPES[neurons]()
