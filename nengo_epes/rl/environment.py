@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import copy
+import weakref
 
 import nengo
 import numpy as np
 from nengo.builder import Builder
 from nengo.builder.processes import build_process
-from nengo.exceptions import SimulationError, ValidationError
-from nengo.params import DictParam, IntParam, NdarrayParam, NumberParam, Parameter
+from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
+from nengo.params import DictParam, IntParam, NdarrayParam, Parameter
 
-from nengo_epes.rl.spaces import ActionSpace, ObservationSpace, open_environment
+from nengo_epes.rl import gym_calls
+from nengo_epes.rl.spaces import (
+    ActionSpace,
+    ObservationSpace,
+    open_environment,
+)
 
-__all__ = ["SIGNALS", "Environment"]
+__all__ = ["SIGNALS", "Environment", "episode_seed", "open_environment_of"]
 
 
-# what is told of an environment besides the observation, one number each
+# outputs in addition to the observation, one number each
 SIGNALS = (
     "reward",
-    "discount",
     "terminated",
     "truncated",
     "step",
@@ -29,89 +34,148 @@ SIGNALS = (
     "decide",
     "reset",
 )
-_HELD = SIGNALS[:7]
+# these change with the environment's steps, the others with the simulator's
+_HELD = SIGNALS[:6]
+_REWARD, _TERMINATED, _TRUNCATED, _STEP, _EPISODE, _RETURN = range(6)
+
+
+def episode_seed(seed, episode):
+    """Return the seed with which an episode is reset.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the environment, not negative.
+    episode : int
+        Number of the episode, from 0.
+
+    Returns
+    -------
+    int
+        From 0 to 2**31 - 1.
+
+    Examples
+    --------
+    >>> from nengo_epes.rl.environment import episode_seed
+    >>> episode_seed(0, 0), episode_seed(0, 1)
+    (1484405855, 1982462498)
+    """
+    words = np.random.SeedSequence([int(seed), int(episode)]).generate_state(1)
+    return int(words[0]) >> 1
 
 
 class Environment(nengo.Process):
-    r"""A Gymnasium environment as a process, to be the output of a `nengo.Node`.
+    """A Gymnasium environment as a process, to be the output of a `nengo.Node`.
 
-    Its input is the action, its output the observation and the signals below. The
-    environment takes a step every ``steps_per_action`` simulator steps, and everything
-    is held in between:
+    The input of the process is the action. Its output is the observation, followed by
+    the signals below. The environment takes a step every ``steps_per_action`` simulator
+    steps, which are called a slot. Observation, reward and counters stay the same
+    during a slot.
 
     ====================== ======================================================
-    in a slot's            there happens
+    simulator step         event
     ====================== ======================================================
-    first simulator step   the environment takes the action and a step; observation,
-                           reward, discount, ... are those after it. ``reset`` is 1
-                           where an episode begins instead
-    last but one           ``learn`` is 1 if there was a transition: by now the
-                           network has settled, and its TD error may be sent
-    last                   ``decide`` is 1 if an action is wanted: unless the episode
-                           is over
+    first of a slot        The environment takes the action and a step, and the
+                           observation and the reward are those after the step. At
+                           the start of an episode the environment is reset instead,
+                           and ``reset`` is 1.
+    last but one           ``learn`` is 1 if there was a transition. The network has
+                           settled by now, so its TD error can be used.
+    last                   ``decide`` is 1 if an action is wanted, which means that
+                           the episode is not over.
     ====================== ======================================================
 
-    A slot in which an episode ends shows its last observation; the next one is the
-    first of a new episode, for which the action is ignored.
+    A slot in which an episode ends outputs the last observation. The next slot is the
+    first of a new episode, and ignores the action.
 
-    Connect the action with a delay of a step (``synapse=z**-1``), which also breaks the
-    loop of environment and network.
+    Connect the action with a delay of one simulator step (``synapse=z**-1``), which
+    also breaks the loop of environment and network.
 
     Parameters
     ----------
     environment : str or callable or gymnasium.Env
-        What `gymnasium.make` knows by this name, or a constructor: every simulator
-        gets an environment of its own. Or an environment itself, which can then be
-        in one simulator at a time. Any whose observations are a Box and
-        whose actions are Discrete or a Box.
+        Id for `gymnasium.make`, such as ``"CartPole-v1"`` or ``"module:Env-v0"``, or a
+        constructor. Every simulator opens an environment of its own. Also an
+        environment that exists already, for one Node in one simulator at a time.
     arguments : dict, optional
         Keyword arguments for `gymnasium.make` or the constructor.
     steps_per_action : int, optional
-        Simulator steps a step of the environment, at least 2: the TD error is sent
-        after the network has settled, and before the next decision.
-    discount_factor : float, optional
-        What is put out as discount unless the episode has terminated.
-    reward_scale : float, optional
-        By which rewards are multiplied.
-    observation_range : array_like, optional
-        What is scaled to [-1, 1]: (low, high) for each entry of the observation, shape
-        (entries, 2); or r for (-r, r), shape (entries,). Observations beyond are
-        clipped. None: the bounds of the space; entries without bounds are squashed by
-        tanh, so that a range should be given where one is known.
+        Simulator steps for each environment step, at least 2.
+    observation_range : (size, 2) or (size,) array_like, optional
+        Range (low, high) of each entry of the observation, or r for (-r, r). The range
+        is scaled to [-1, 1], and observations beyond it are clipped. Default:
+        observations are not scaled.
     seed : int, optional
-        Of the first reset; later resets go on from there, as Gymnasium has it. None:
-        one that follows from that of the whole network.
+        Seed of the episodes, see `episode_seed`. Default: follows from the seed of the
+        whole network.
+    info : callable, optional
+        Function of Gymnasium's ``info`` dictionary that returns a 1-D array. The array
+        is added to the output, and has the same size after every reset and step.
+
+    Attributes
+    ----------
+    observation : slice
+        Entries of the output with the observation, flattened in the order of
+        `gymnasium.spaces.utils.flatten`: a Discrete observation is one-hot.
+    reward : slice
+        Reward of the latest environment step; 0 at the start of an episode.
+    terminated, truncated : slice
+        1 in the slot in which the episode was terminated or truncated. Nothing follows
+        a terminated episode, while a truncated one would have gone on.
+    step : slice
+        Environment steps taken in this episode.
+    episode : slice
+        Number of the episode, from 0.
+    episode_return : slice
+        Undiscounted sum of the rewards of this episode.
+    learn, decide, reset : slice
+        See the table above.
+    info : slice
+        Entries that the function ``info`` returned, if there is one.
 
     Raises
     ------
     ImportError
         If Gymnasium is not installed.
     ValidationError
-        If observations or actions are of another space, or a parameter does not fit.
+        If ``environment`` is not an environment, if its observations cannot be a vector
+        or its actions cannot be chosen by one, or if a parameter does not fit.
     SimulationError
-        If an action is not finite.
+        If the action is not finite, or if the environment returns a value that is not
+        of its observation space, not a finite reward, or not a flag.
+
+    See Also
+    --------
+    open_environment_of : the Gymnasium environment of a simulator
 
     Notes
     -----
-    Slices of the output, by the names of these attributes:
+    **Actions.** One number for each action of a Discrete space; the action with the
+    largest number is taken. MultiDiscrete and MultiBinary spaces have a group of such
+    numbers for each of their entries, two for a binary one; see `action_sizes`. For a
+    Box, [-1, 1] is scaled to the bounds and clipped. An entry without two bounds is
+    taken as it is, and clipped by its one bound. Entries of integer type are rounded.
 
-    * ``observation``: flat, scaled to [-1, 1];
-    * ``reward``: of the last transition, scaled; 0 where an episode begins;
-    * ``discount``: 0 if the episode has terminated (nothing follows), not if it was
-      only truncated (it would have gone on);
-    * ``terminated``, ``truncated``: 1 in the slot in which the episode ended so;
-    * ``step``, ``episode``: steps taken in this episode; the episode, counted from 0;
-    * ``episode_return``: sum of the rewards of this episode, neither scaled nor
-      discounted;
-    * ``learn``, ``decide``, ``reset``: see above.
+    **Seeds.** Episode k starts with ``reset(seed=episode_seed(seed, k))``, so an
+    episode depends on the seed, its number and the actions only. Wrappers that remember
+    something between episodes, such as running statistics, are the exception.
 
-    The input is the action: one number an action for a Discrete space, the largest
-    of which is taken; else its entries, from [-1, 1] scaled to the bounds of the
-    space, and clipped; entries without bounds are taken as they are.
+    **Opening and closing.** Each simulator opens its environment when it is built, and
+    `nengo.Simulator.reset` closes this environment and opens another one, so everything
+    comes back. The environment is closed by `nengo.Simulator.close`, by an error in
+    the environment, and at the latest when the simulator is deleted. `close` is noticed
+    because the simulator drops its signals: as long as you keep a reference to
+    ``sim.signals``, the environment stays open. An environment that existed already is
+    only reset and never closed. Then `nengo.Simulator.reset` does not bring back what
+    its wrappers remember.
 
-    Counters and what is held are signals of the simulation. The Gymnasium environment
-    belongs to the operator: `nengo.Simulator.reset` resets it with its seed, and a
-    pickled simulator goes on in mid-episode where the environment can be pickled.
+    **Pickling.** All counters are signals. A pickled simulator resumes in mid-episode
+    if its environment can be pickled. Environments whose pickle does not contain their
+    state (subclasses of Gymnasium's EzPickle, such as LunarLander) are refused.
+
+    Values that the environment returns are checked in every step. Use
+    `gymnasium.utils.env_checker.check_env` to check an environment of your own more
+    thoroughly.
 
     Examples
     --------
@@ -134,28 +198,39 @@ class Environment(nengo.Process):
     environment = Parameter("environment")
     arguments = DictParam("arguments")
     steps_per_action = IntParam("steps_per_action")
-    discount_factor = NumberParam("discount_factor", low=0, high=1)
-    reward_scale = NumberParam("reward_scale")
     observation_range = NdarrayParam("observation_range", shape=("*", 2), optional=True)
+    info_function = Parameter("info_function", optional=True)
 
     def __init__(
         self,
         environment,
         arguments=None,
-        steps_per_action=20,
-        discount_factor=0.99,
-        reward_scale=1.0,
+        steps_per_action=2,
         observation_range=None,
         seed=None,
+        info=None,
     ):
+        # set by the builder, and by unpickling in mid-episode
+        self._seed = self._unpickled = None
+        # open environments, by the id of an array that lives as long as its simulator
+        self._opened = {}
+        self._n_info = 0
         gym_env = open_environment(environment, arguments or {})
-        self._seen = ObservationSpace(gym_env.observation_space, observation_range)
-        self._done = ActionSpace(gym_env.action_space)
-        if gym_env is not environment:
-            gym_env.close()
+        try:
+            self.observation_space = getattr(gym_env, "observation_space", None)
+            self.action_space = getattr(gym_env, "action_space", None)
+            self._seen = ObservationSpace(self.observation_space, observation_range)
+            self._done = ActionSpace(self.action_space)
+            if info is not None:
+                where, first_seed = (gym_env, 0, 0), episode_seed(seed or 0, 0)
+                _, first = gym_calls.reset(where, self._seen, first_seed)
+                self._n_info = gym_calls.info_vector(where, info, None, first).size
+        finally:
+            if gym_env is not environment:
+                gym_env.close()
         super().__init__(
             default_size_in=self._done.size,
-            default_size_out=self._seen.size + len(SIGNALS),
+            default_size_out=self._seen.size + len(SIGNALS) + self._n_info,
             seed=seed,
         )
         self.environment = environment
@@ -163,16 +238,44 @@ class Environment(nengo.Process):
         self.steps_per_action = steps_per_action
         if self.steps_per_action < 2:
             raise ValidationError(
-                f"must be at least 2 (got {steps_per_action}): the TD error is sent in "
-                "one simulator step, and the next decision is made in another",
+                f"below 2 (got {steps_per_action}); pass at least 2, because the TD "
+                "error is used in one simulator step and the next action is chosen in "
+                "another",
                 attr="steps_per_action",
                 obj=self,
             )
-        self.discount_factor = discount_factor
-        self.reward_scale = reward_scale
         self.observation_range = self._seen.ranges
-        # what the builder gives to the operator of a simulator
-        self.gym_env = self._first_seed = None
+        self.info_function = info
+
+    def __repr__(self):
+        settings = {
+            "arguments": self.arguments or None,
+            "steps_per_action": self.steps_per_action,
+            "observation_range": self.observation_range,
+            "seed": self.seed,
+            "info": self.info_function,
+        }
+        given = [f"{k}={v!r}" for k, v in settings.items() if v is not None]
+        return f"{type(self).__name__}({', '.join([repr(self.environment), *given])})"
+
+    def __getstate__(self):
+        """Return what is pickled, with the environment of the one open simulator."""
+        state = super().__getstate__()
+        opened = list(state.pop("_opened").values())
+        if opened and opened[0] is not self.environment:
+            if len(opened) > 1:
+                raise ValueError(
+                    f"{self.environment}: open in {len(opened)} simulators of one "
+                    "model, whose environments cannot be told apart; close all but one "
+                    "of them before you pickle it"
+                )
+            _refuse_incomplete_pickle(opened[0])
+            state["_unpickled"] = opened[0]
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._opened = {}
 
     @property
     def n_actions(self):
@@ -181,108 +284,228 @@ class Environment(nengo.Process):
 
     @property
     def is_discrete(self):
-        """(bool) Whether one of several actions is taken."""
-        return self._done.is_discrete
+        """(bool) Whether each action is one of several, as opposed to a number."""
+        return self._done.sizes is not None
+
+    @property
+    def action_sizes(self):
+        """(list of int or None) Sizes of the groups of discrete actions.
+
+        One group for a Discrete space, one for each entry of a MultiDiscrete or
+        MultiBinary space; None for a Box.
+        """
+        return None if self._done.sizes is None else list(self._done.sizes)
 
     @property
     def observation(self):
-        """(slice) Where the output has the observation."""
+        """(slice) Entries of the output with the observation."""
         return slice(0, self._seen.size)
 
     def __getattr__(self, name):
-        """Return where the output has one of the other signals."""
-        if name not in SIGNALS or "_seen" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        start = self._seen.size + SIGNALS.index(name)
-        return slice(start, start + 1)
+        """Return the entries of the output with one of the other signals."""
+        if "_seen" in self.__dict__:
+            start = self._seen.size
+            if name in SIGNALS:
+                start += SIGNALS.index(name)
+                return slice(start, start + 1)
+            if name == "info" and self._n_info:
+                start += len(SIGNALS)
+                return slice(start, start + self._n_info)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Make the count of steps, and what is held."""
+        """Return the counters, the latest observation and the other latest outputs."""
+        seed = self.seed if self._seed is None else self._seed
         return {
+            "seed": np.array([-1 if seed is None else seed]),
             "steps": np.zeros(1, dtype=np.int64),
             "observation": np.zeros(self._seen.size, dtype=dtype),
             # counters and returns stay whole numbers also in single precision
             "held": np.zeros(len(_HELD)),
+            "told": np.zeros(self._n_info, dtype=dtype),  # by the function info
         }
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
-        """Make the function of one step."""
-        steps, seen, held = (state[name] for name in ("steps", "observation", "held"))
-        every = self.steps_per_action
-        gym_env, first_seed = self.gym_env, self._first_seed
-        if gym_env is None:  # used without a simulator, as by `run_steps`
-            gym_env = open_environment(self.environment, self.arguments)
-        if first_seed is None:
-            first_seed = int(rng.randint(2**31))
+        """Open the environment and return the function of one simulator step."""
+        seed = state["seed"].item()
+        if seed < 0:  # without a builder, as in `run_steps`
+            seed = int(rng.randint(2**31))
+        opened, key = self._opened, id(state["seed"])
+        if key in opened:  # Simulator.reset
+            _close(opened, key, self.environment)
+        else:
+            # A closed simulator drops its signals. This array is deleted with them,
+            # because nothing else refers to it, the function below included.
+            weakref.finalize(state["seed"], _close, opened, key, self.environment)
+        opened[key] = self._open() if self._unpickled is None else self._unpickled
+        self._unpickled = None
 
+        names = "steps", "observation", "held", "told"
+        steps, seen, held, told = (state[name] for name in names)
+        every, clock_starts = self.steps_per_action, seen.size + held.size
         shown = np.zeros(shape_out)
-        to_show, numbers, clock = np.split(shown, [seen.size, seen.size + held.size])
-        learns = every - 2
+        show_seen, show_held, clock, show_told = np.split(
+            shown, [seen.size, clock_starts, clock_starts + 3]
+        )
 
         def step_environment(t, action):
             count = steps.item()
             phase = count % every
             if phase == 0:
-                if count == 0 or held.item(2) or held.item(3):
-                    begin()
-                else:
-                    self._check_action(action, t)
-                    advance(action)
+                if key not in opened:
+                    raise SimulationError(
+                        f"{self.environment}: was closed by an error; reset the "
+                        "simulator or make another one"
+                    )
+                try:
+                    if count == 0 or held.item(_TERMINATED) or held.item(_TRUNCATED):
+                        begin(opened[key], first=count == 0)
+                    else:
+                        advance(opened[key], action)
+                except Exception:
+                    _close(opened, key, self.environment)
+                    raise
             steps[0] = count + 1
-            begins, over = held.item(4) == 0, held.item(2) or held.item(3)
-            to_show[...] = seen
-            numbers[...] = held
-            clock[0] = phase == learns and not begins
+            begins = held.item(_STEP) == 0
+            over = held.item(_TERMINATED) or held.item(_TRUNCATED)
+            show_seen[...], show_held[...], show_told[...] = seen, held, told
+            clock[0] = phase == every - 2 and not begins
             clock[1] = phase == every - 1 and not over
             clock[2] = phase == 0 and begins
             return shown
 
-        def begin():
-            first = steps[0] == 0
-            observation, _ = gym_env.reset(seed=first_seed if first else None)
-            seen[...] = self._seen.scale(observation)
-            episode = 0 if first else held[5] + 1
-            held[...] = 0, self.discount_factor, 0, 0, 0, episode, 0
+        def begin(gym_env, first):
+            episode = 0 if first else int(held.item(_EPISODE)) + 1
+            where, next_seed = (gym_env, episode, 0), episode_seed(seed, episode)
+            seen[...], info = gym_calls.reset(where, self._seen, next_seed)
+            held[...] = 0, 0, 0, 0, episode, 0
+            tell(where, info)
 
-        def advance(action):
-            observation, reward, terminated, truncated, _ = gym_env.step(
-                self._done.scale(action)
+        def advance(gym_env, action):
+            episode, step = int(held.item(_EPISODE)), int(held.item(_STEP)) + 1
+            where = gym_env, episode, step
+            seen[...], *numbers, info = gym_calls.step(
+                where, self._seen, self._done, action
             )
-            seen[...] = self._seen.scale(observation)
-            held[:4] = (
-                self.reward_scale * reward,
-                0.0 if terminated else self.discount_factor,
-                terminated,
-                truncated,
-            )
-            held[4] += 1
-            held[6] += reward
+            held[:4] = *numbers, step
+            held[_RETURN] += numbers[0]
+            tell(where, info)
+
+        def tell(where, info):
+            if self.info_function is not None:
+                told[...] = gym_calls.info_vector(
+                    where, self.info_function, told.size, info
+                )
 
         return step_environment
 
-    def _check_action(self, action, t):
-        if not np.isfinite(action).all():
-            raise SimulationError(
-                f"{self.environment}: the action is {action} at t={t:g} s; look for "
-                "what computes it, or a learning rate that is too large"
+    def opened_in(self, seed_signal):
+        """Return the environment of a simulator, None if it has been closed.
+
+        Parameters
+        ----------
+        seed_signal : (1,) ndarray
+            Value of the state ``seed`` in the simulator.
+        """
+        return self._opened.get(id(seed_signal))
+
+    def _open(self):
+        return open_environment(self.environment, self.arguments)
+
+
+def _close(opened, key, ready_made):
+    """Close an environment if it is open, unless somebody else opened it."""
+    gym_env = opened.pop(key, None)
+    if gym_env is not None and gym_env is not ready_made:
+        gym_env.close()
+
+
+def _refuse_incomplete_pickle(gym_env):
+    """Raise if an environment or what it wraps is pickled without its state."""
+    from gymnasium.utils import EzPickle
+
+    part = gym_env
+    while part is not None:
+        if (
+            isinstance(part, EzPickle)
+            and type(part).__getstate__ is EzPickle.__getstate__
+        ):
+            raise TypeError(
+                f"{gym_calls.name_of(gym_env)}: cannot be pickled with its state, "
+                f"because the pickle of {type(part).__name__} says only how to make "
+                "it; save a checkpoint at the start of an episode instead"
             )
+        part = getattr(part, "env", None)
+
+
+def open_environment_of(simulator, env_node):
+    """Return the Gymnasium environment that runs in a simulator.
+
+    Parameters
+    ----------
+    simulator : nengo.Simulator
+        A simulator that is not closed.
+    env_node : nengo.Node
+        Node of the simulated network whose output is an `Environment`.
+
+    Returns
+    -------
+    gymnasium.Env
+        With its wrappers. Render it or read from it; a step or a reset by you would
+        disturb the simulation.
+
+    Raises
+    ------
+    SimulatorClosed
+        If the simulator is closed.
+    ValueError
+        If the Node is not an environment of this simulator, or if an error has closed
+        the environment.
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes.rl.environment import Environment, open_environment_of
+    >>> with nengo.Network() as net:
+    ...     env_node = nengo.Node(Environment("CartPole-v1"))
+    >>> with nengo.Simulator(net, progress_bar=False) as sim:
+    ...     print(open_environment_of(sim, env_node).spec.id)
+    CartPole-v1
+    """
+    if simulator.closed:
+        raise SimulatorClosed(
+            f"{env_node}: the simulator is closed, and so is its environment; use it "
+            "inside the `with` block of the simulator"
+        )
+    output = simulator.model.sig.get(env_node, {}).get("out")
+    for operator in simulator.model.operators:
+        process = getattr(operator, "process", None)
+        if isinstance(process, Environment) and operator.output is output:
+            gym_env = process.opened_in(simulator.signals[operator.state["seed"]])
+            if gym_env is None:
+                raise ValueError(
+                    f"{env_node}: an error has closed the environment; reset the "
+                    "simulator or make another one"
+                )
+            return gym_env
+    raise ValueError(
+        f"{env_node}: not an environment of this simulator; pass a Node of the "
+        "simulated network whose output is an Environment"
+    )
 
 
 @Builder.register(Environment)
 def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
-    """Build an environment of this simulator's own, with a seed that can be repeated.
+    """Build an environment with a seed that follows from the network's.
 
-    The work is `nengo.builder.processes.build_process`'s.
+    The rest is the work of `nengo.builder.processes.build_process`.
     """
-    seed = process.seed
-    if seed is None and model.toplevel is not None:
+    process = copy.copy(process)  # each operator knows its own open environments
+    if process.seed is None and model.toplevel is not None:
         before = sum(
             isinstance(getattr(op, "process", None), Environment)
             for op in model.operators
         )
         rng = np.random.RandomState([model.seeds[model.toplevel], before])
-        seed = int(rng.randint(2**31))
-    process = copy.copy(process)
-    process._first_seed = seed
-    process.gym_env = open_environment(process.environment, process.arguments)
+        process._seed = int(rng.randint(2**31))
     return build_process(model, process, sig_in, sig_out, mode)
