@@ -64,3 +64,68 @@ class Counter(gymnasium.Env):
         ends = {name: over and name in self.end for name in ("terminated", "truncated")}
         seen = np.array([self.steps, self.np_random.uniform()], dtype=np.float32)
         return seen, 10.0 * self.steps, *ends.values(), {}
+
+
+class Ledger:
+    """Opens environments, and counts how many were opened and closed.
+
+    Pass ``ledger.open`` as the constructor of an environment.
+    """
+
+    def __init__(self, make=Counter):
+        self.make, self.opened, self.closed = make, 0, 0
+
+    def open(self, **arguments):
+        gym_env = self.make(**arguments)
+        self.opened += 1
+        was_open = True
+
+        def close():
+            nonlocal was_open
+            assert was_open, "closed twice"
+            was_open = False
+            self.closed += 1
+
+        gym_env.close = close
+        return gym_env
+
+
+class Faulty(gymnasium.Env):
+    """Returns one wrong value in the second environment step of the second episode.
+
+    Parameters
+    ----------
+    replaced : dict
+        Positions in the five values of `step`, and the wrong values there.
+    answer, start
+        Returned by `step` or `reset` instead of the usual tuple, if they are given.
+    space
+        Space of the observations; the usual observations are zeros.
+    """
+
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, replaced=(), answer=..., start=..., space=None):
+        self.observation_space = space or gymnasium.spaces.Box(-1.0, 1.0, (2,))
+        self.replaced, self.answer, self.start = dict(replaced), answer, start
+        self.episode = -1
+
+    def _zero(self):
+        return np.zeros(self.observation_space.shape, self.observation_space.dtype)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episode, self.steps = self.episode + 1, 0
+        if self.episode == 1 and self.start is not ...:
+            return self.start() if callable(self.start) else self.start
+        return self._zero(), {}
+
+    def step(self, action):
+        self.steps += 1
+        answer = [self._zero(), 1.0, self.steps == 3, False, {}]
+        if self.episode == 1 and self.steps == 2:
+            for place, value in self.replaced.items():
+                answer[place] = value
+            if self.answer is not ...:
+                return self.answer() if callable(self.answer) else self.answer
+        return tuple(answer)

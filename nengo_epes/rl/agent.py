@@ -15,7 +15,7 @@ import numpy as np
 from nengo.exceptions import SimulatorClosed, ValidationError
 
 from nengo_epes import archive
-from nengo_epes.rl.environment import open_environment_of
+from nengo_epes.rl.environment import EPISODE, open_environment_of
 from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
 from nengo_epes.rl.network import build_network
 from nengo_epes.rl.settings import NEURON_TYPES
@@ -437,6 +437,9 @@ class Agent:
         for name, array in arrays.items():
             found[name][...] = array
         self.episodes = [Episode(*row) for row in header["episodes"]]
+        # later episodes start from other states than those before
+        held = self.simulator.model.sig[self.process]["_state_held"]
+        signals[held][EPISODE] = len(self.episodes) - 1
         self._done = {"steps": header["steps"], "seconds": header["seconds"]}
 
     # the end

@@ -23,8 +23,8 @@ from nengo_epes.rl.spaces import (
 __all__ = ["SIGNALS", "Environment", "episode_seed", "open_environment_of"]
 
 
-# outputs in addition to the observation, one number each
-# in an order in which those that are used together are neighbours
+# outputs in addition to the observation, one number each, in an order in which those
+# that are used together are neighbours
 SIGNALS = (
     "observe",
     "reward",
@@ -38,7 +38,7 @@ SIGNALS = (
     "episode_return",
 )
 # state that changes with the environment's steps
-_REWARD, _TERMINATED, _TRUNCATED, _STEP, _EPISODE, _RETURN = range(6)
+_REWARD, _TERMINATED, _TRUNCATED, _STEP, EPISODE, _RETURN = range(6)
 
 
 def episode_seed(seed, episode):
@@ -130,6 +130,8 @@ class Environment(nengo.Process):
         Number of the episode, from 0.
     episode_return : slice
         Undiscounted sum of the rewards of this episode.
+    observe : slice
+        1 in the first simulator step of a slot, which has a new observation.
     learn, decide, reset : slice
         See the table above.
     info : slice
@@ -267,9 +269,9 @@ class Environment(nengo.Process):
         if opened and opened[0] is not self.environment:
             if len(opened) > 1:
                 raise ValueError(
-                    f"{gym_calls.name_of(opened[0])}: {len(opened)} simulators of one model are "
-                    "open, and their environments cannot be told apart; close all but "
-                    "one of them before you pickle it"
+                    f"{self.environment}: open in {len(opened)} simulators of one "
+                    "model, whose environments cannot be told apart; close all but one "
+                    "of them before you pickle it"
                 )
             _refuse_incomplete_pickle(opened[0])
             state["_unpickled"] = opened[0]
@@ -357,7 +359,7 @@ class Environment(nengo.Process):
             "steps": np.zeros(1, dtype=np.int64),
             "observation": np.zeros(self._seen.size, dtype=dtype),
             # counters and returns stay whole numbers also in single precision
-            "held": np.zeros(6),
+            "held": np.array([0.0, 0.0, 0.0, 0.0, -1.0, 0.0]),
             "told": np.zeros(self._n_info, dtype=dtype),  # by the function info
         }
 
@@ -395,7 +397,7 @@ class Environment(nengo.Process):
                     )
                 try:
                     if count == 0 or held.item(_TERMINATED) or held.item(_TRUNCATED):
-                        begin(opened[key], first=count == 0)
+                        begin(opened[key])
                     else:
                         advance(opened[key], action)
                 except Exception:
@@ -422,15 +424,15 @@ class Environment(nengo.Process):
                 show_told[...] = told
             return shown
 
-        def begin(gym_env, first):
-            episode = 0 if first else int(held.item(_EPISODE)) + 1
+        def begin(gym_env):
+            episode = int(held.item(EPISODE)) + 1
             where, next_seed = (gym_env, episode, 0), episode_seed(seed, episode)
             seen[...], info = gym_calls.reset(where, self._seen, next_seed)
             held[...] = 0, 0, 0, 0, episode, 0
             tell(where, info)
 
         def advance(gym_env, action):
-            episode, step = int(held.item(_EPISODE)), int(held.item(_STEP)) + 1
+            episode, step = int(held.item(EPISODE)), int(held.item(_STEP)) + 1
             where = gym_env, episode, step
             seen[...], *numbers, info = gym_calls.step(
                 where, self._seen, self._done, action
@@ -479,9 +481,9 @@ def _refuse_incomplete_pickle(gym_env):
             and type(part).__getstate__ is EzPickle.__getstate__
         ):
             raise TypeError(
-                f"{gym_calls.name_of(gym_env)}: cannot be pickled in mid-episode, because the "
-                f"pickle of {type(part).__name__} says only how to make it; save a "
-                "checkpoint at the start of an episode instead"
+                f"{gym_calls.name_of(gym_env)}: cannot be pickled with its state, "
+                f"because the pickle of {type(part).__name__} says only how to make "
+                "it; save a checkpoint at the start of an episode instead"
             )
         part = getattr(part, "env", None)
 
@@ -548,7 +550,7 @@ def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
 
     The rest is the work of `nengo.builder.processes.build_process`.
     """
-    process = copy.copy(process)  # each operator knows its own open environments
+    given, process = process, copy.copy(process)  # each operator has its own open ones
     if process.seed is None and model.toplevel is not None:
         before = sum(
             isinstance(getattr(op, "process", None), Environment)
@@ -556,4 +558,6 @@ def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
         )
         rng = np.random.RandomState([model.seeds[model.toplevel], before])
         process._seed = int(rng.randint(2**31))
-    return build_process(model, process, sig_in, sig_out, mode)
+    build_process(model, process, sig_in, sig_out, mode)
+    # the state is found by the process of the Node, too
+    model.sig[given].update(model.sig[process])

@@ -217,7 +217,7 @@ def _flattener(space):
         container = dict if is_dict else tuple | list
         size = sum(size for size, _ in parts.values())
         return size, partial(_flatten_parts, container, flatten)
-    shape = space.shape if isinstance(space, spaces.Space) else None
+    shape = getattr(space, "shape", None) or ()
     if isinstance(space, spaces.Discrete):
         sizes, starts = [int(space.n)], [int(space.start)]
         return sizes[0], partial(_flatten_integers, sizes, starts, None)
