@@ -201,7 +201,7 @@ def test_info():
 
     env = Environment(Told, info=lambda info: [info["lives"], 0.5])
     assert env.info == slice(env.default_size_out - 2, env.default_size_out)
-    assert env.reset.stop == env.info.start
+    assert env.episode_return.stop == env.info.start
     net, _ = connect(env, [1, 0, 0])
     with nengo.Simulator(net) as sim:
         sim.run_steps(10)
