@@ -10,10 +10,9 @@ import itertools
 from typing import Any
 
 import numpy as np
-from nengo.builder.ensemble import get_activities
 from nengo.exceptions import ValidationError
 
-__all__ = ["STYLES", "learning_curves", "policy_map", "raster", "value_map"]
+__all__ = ["STYLES", "learning_curves", "raster", "state_map"]
 
 
 # Okabe and Ito's colours, told apart by the dashes too
@@ -123,28 +122,23 @@ def _mean_of_last(returns, window):
     return (sums - before) / np.minimum(np.arange(1, len(sums) + 1), window)
 
 
-def value_map(simulator, critic, weights, x, y, labels, observe=None, ax=None):
-    """Draw the value that a critic gives to the states of a plane.
+def state_map(values, x, y, labels, what="value", ax=None, **limits):
+    """Draw a quantity over a plane of states, such as a value or a probability.
 
     Parameters
     ----------
-    simulator : nengo.Simulator
-        Simulator of the critic; it may be closed.
-    critic : nengo_epes.networks.Critic
-        The critic. For spiking neurons their rates at constant input are used.
-    weights : (1, neurons) array
-        Weights that it has learned.
+    values : (rows, columns) array_like
+        Quantity of each state, for example ``agent.value(observation)``.
     x, y : (columns,), (rows,) array_like
         Coordinates of the states, ascending.
     labels : (str, str)
         Names of the coordinates, with their units.
-    observe : callable, optional
-        ``observe(x, y)`` returns the input of the ensemble in the states, (states,
-        dimensions), for two arrays (states,). For a pendulum of angle x and angular
-        velocity y: ``np.stack([np.cos(x), np.sin(x), y / 8], axis=1)``. None: the
-        coordinates themselves.
+    what : str, optional
+        Name of the quantity, with its unit.
     ax : matplotlib.axes.Axes, optional
         Axes to draw into; None for a new figure.
+    **limits
+        ``vmin`` and ``vmax`` of the colours.
 
     Returns
     -------
@@ -153,108 +147,28 @@ def value_map(simulator, critic, weights, x, y, labels, observe=None, ax=None):
     Raises
     ------
     ValidationError
-        If weights or observations have another shape.
+        If the values do not have the shape (rows, columns).
 
     Examples
     --------
-    >>> import nengo
     >>> from matplotlib.figure import Figure
-    >>> from nengo_epes.networks import Critic, random_features
-    >>> with nengo.Network(seed=0) as net:
-    ...     critic = Critic(random_features(20, dimensions=2))
-    >>> with nengo.Simulator(net, progress_bar=False) as sim:
-    ...     learned = sim.signals[sim.model.sig[critic.learned]["weights"]].copy()
-    >>> position, velocity = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
     >>> labels = ("position (m)", "velocity (m/s)")
-    >>> ax = value_map(
-    ...     sim, critic, learned, position, velocity, labels, ax=Figure().subplots()
-    ... )
+    >>> ax = state_map([[0, 1]], [-1, 1], [0], labels, ax=Figure().subplots())
     >>> ax.collections[0].get_array().shape
-    (3, 5)
+    (1, 2)
     """
-    (values,) = _decoded(simulator, critic, weights, x, y, observe)
+    if np.shape(values) != (len(y), len(x)):
+        raise ValidationError(
+            f"must have the shape {(len(y), len(x))}, a row for each of y (got "
+            f"{np.shape(values)})",
+            attr="values",
+        )
     ax = _subplots() if ax is None else ax
-    _draw_map(ax, x, y, values, labels, "value")
-    return ax
-
-
-def policy_map(simulator, actor, weights, x, y, labels, observe=None, axes=None):
-    """Draw the actions of an actor in the states of a plane, a panel for each action.
-
-    A panel shows the probability of the action for a softmax policy, and the mean of
-    the action within the bounds of the policy for a Gaussian policy.
-
-    Parameters
-    ----------
-    simulator, x, y, labels, observe
-        See `value_map`.
-    actor : nengo_epes.networks.Actor
-        The actor.
-    weights : (outputs, neurons) array
-        Weights that it has learned.
-    axes : sequence of matplotlib.axes.Axes, optional
-        Axes to draw into, one for each action; None for a new figure.
-
-    Returns
-    -------
-    array of matplotlib.axes.Axes
-
-    Raises
-    ------
-    ValidationError
-        See `value_map`.
-
-    Examples
-    --------
-    >>> import nengo
-    >>> from matplotlib.figure import Figure
-    >>> from nengo_epes.networks import Actor, SoftmaxPolicy, random_features
-    >>> with nengo.Network(seed=0) as net:
-    ...     policy = SoftmaxPolicy(3, trigger=True)
-    ...     actor = Actor(random_features(20, dimensions=2), policy)
-    >>> with nengo.Simulator(net, progress_bar=False) as sim:
-    ...     learned = sim.signals[sim.model.sig[actor.learned]["weights"]].copy()
-    >>> position, velocity = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
-    >>> labels = ("position (m)", "velocity (m/s)")
-    >>> panels = Figure().subplots(1, 3)
-    >>> axes = policy_map(
-    ...     sim, actor, learned, position, velocity, labels, axes=panels
-    ... )
-    >>> [ax.collections[0].get_array().shape for ax in axes]
-    [(3, 5), (3, 5), (3, 5)]
-    """
-    decoded = _decoded(simulator, actor, weights, x, y, observe)
-    actions = np.moveaxis(actor.policy.mean_action(np.moveaxis(decoded, 0, -1)), -1, 0)
-    axes = np.ravel(_subplots(1, len(actions)) if axes is None else axes)
-    what = actor.policy.mean_action_is
-    limits = {"vmin": 0, "vmax": 1} if what == "probability" else {}
-    for k, (ax, action) in enumerate(zip(axes, actions, strict=True)):
-        _draw_map(ax, x, y, action, labels, f"{what} of action {k}", **limits)
-    return axes
-
-
-def _decoded(simulator, part, weights, x, y, observe):
-    """Return what weights decode from the states, shape (outputs, rows, columns)."""
-    states = [grid.ravel() for grid in np.meshgrid(x, y)]
-    seen = np.stack(states, axis=1) if observe is None else np.asarray(observe(*states))
-    n_outputs, n_neurons = part.learned.size_out, part.state.n_neurons
-    for name, array, shape in (
-        ("observe", seen, (len(x) * len(y), part.state.dimensions)),
-        ("weights", weights, (n_outputs, n_neurons)),
-    ):
-        if np.shape(array) != shape:
-            raise ValidationError(
-                f"must have the shape {shape} (got {np.shape(array)})", attr=name
-            )
-    activities = get_activities(simulator.data[part.state], part.state, seen)
-    return (weights @ activities.T).reshape(-1, len(y), len(x))
-
-
-def _draw_map(ax, x, y, values, labels, what, **limits):
     # from dark to light, for every eye and in grey
     mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="cividis", **limits)
     ax.set(xlabel=labels[0], ylabel=labels[1])
     ax.figure.colorbar(mesh, ax=ax, label=what)
+    return ax
 
 
 def raster(time, spikes, td_error, trace, axes=None):

@@ -12,13 +12,6 @@ from nengo.exceptions import ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nengo_epes import plots
-from nengo_epes.networks import (
-    Actor,
-    Critic,
-    GaussianPolicy,
-    SoftmaxPolicy,
-    place_cells,
-)
 
 LABELS = ("angle (rad)", "velocity (rad/s)")
 X, Y = np.linspace(-1.0, 1.0, 5), np.array([-0.5, 0.25, 1.0])
@@ -109,117 +102,27 @@ def test_curves_that_cannot_be_drawn(runs_of_a, message):
         plots.learning_curves({"a": runs_of_a})
 
 
-def linear_state(dimensions):
-    """Make neurons whose rates are the halves of each input: x is max(x) - max(-x)."""
-    identity = np.eye(dimensions)
-    return nengo.Ensemble(
-        2 * dimensions,
-        dimensions,
-        neuron_type=nengo.RectifiedLinear(),
-        encoders=np.concatenate([identity, -identity]),
-        gain=np.ones(2 * dimensions),
-        bias=np.zeros(2 * dimensions),
-    )
-
-
-def readout(matrix):
-    """Return the weights with which linear_state puts out matrix times input."""
-    return np.concatenate([matrix, np.negative(matrix)], axis=1)
-
-
-def built(make, dimensions=2):
-    """Return a closed simulator and what was made from linear_state."""
-    with nengo.Network(seed=0) as net:
-        part = make(linear_state(dimensions))
-    with nengo.Simulator(net) as simulator:
-        return simulator, part
-
-
-def drawn(ax):
-    """Return what a map shows, rows from the lowest y up."""
-    return ax.collections[0].get_array()
-
-
-def test_value_map_shows_the_state_as_it_is_observed():
-    """With the observation of a pendulum, the map is over its angle and velocity."""
-    simulator, critic = built(Critic, dimensions=3)
-    angle, velocity = np.linspace(-np.pi, np.pi, 7), np.linspace(-8, 8, 4)
-    ax = plots.value_map(
-        simulator,
-        critic,
-        readout([[0.0, 1.0, 3.0]]),
-        angle,
-        velocity,
-        LABELS,
-        observe=lambda x, y: np.stack([np.cos(x), np.sin(x), y / 8], axis=1),
-        ax=axes(),
-    )
-    expected = np.sin(angle) + 3.0 * velocity[:, None] / 8
-    assert_allclose(drawn(ax), expected, atol=1e-12)  # rounding
+def test_state_map_shows_each_value_at_its_state():
+    """Rows of the values belong to y, columns to x, with the given names and limits."""
+    values = np.sin(X) + 3.0 * Y[:, None]
+    ax = plots.state_map(values, X, Y, LABELS, "torque (N m)", axes(), vmin=-2, vmax=4)
+    mesh = ax.collections[0]
+    assert_array_equal(mesh.get_array(), values)
+    # the corners of the cells lie around the states
+    corners = mesh.get_coordinates()
+    for column, x in enumerate(X):
+        assert corners[0, column, 0] < x < corners[0, column + 1, 0]
+    for row, y in enumerate(Y):
+        assert corners[row, 0, 1] < y < corners[row + 1, 0, 1]
+    assert mesh.get_clim() == (-2, 4)
     assert (ax.get_xlabel(), ax.get_ylabel()) == LABELS
-    assert ax.figure.axes[-1].get_ylabel() == "value"
+    assert ax.figure.axes[-1].get_ylabel() == "torque (N m)"
 
 
-def test_value_map_shows_what_the_network_puts_out():
-    """The map agrees with the critic's node when the simulator is in these states."""
-    weights = np.random.RandomState(1).randn(1, 12)
-    states = [(x, y) for y in Y for x in X]
-    with nengo.Network(seed=0) as net:
-        centres = np.random.RandomState(2).uniform(-1, 1, (12, 2))
-        cells = place_cells(centres, width=0.4)
-        critic = Critic(cells)
-        critic.learned.transform = weights
-        shown = nengo.Node(lambda t: states[round(t / 0.001) - 1])
-        nengo.Connection(shown, cells, synapse=None)
-        probe = nengo.Probe(critic.value)
-    with nengo.Simulator(net) as simulator:
-        simulator.run_steps(len(states))
-        ax = plots.value_map(simulator, critic, weights, X, Y, LABELS, ax=axes())
-    # 1e-9: two ways of summing values of order 100
-    assert_allclose(drawn(ax).ravel(), simulator.data[probe][:, 0], atol=1e-9)
-
-
-def test_policy_map_of_softmax_shows_probabilities():
-    """Preferences of x and 0 are drawn as logistic probabilities, a panel an action."""
-    simulator, actor = built(lambda s: Actor(s, SoftmaxPolicy(2, trigger=True)))
-    given = axes(2)
-    weights = readout([[1.0, 0.0], [0.0, 0.0]])
-    found = plots.policy_map(simulator, actor, weights, X, Y, LABELS, axes=given)
-    assert list(found) == list(given)
-    first = np.broadcast_to(1 / (1 + np.exp(-X)), (3, 5))
-    for ax, expected in zip(found, (first, 1 - first), strict=True):
-        assert_allclose(drawn(ax), expected, atol=1e-12)  # rounding
-        assert ax.collections[0].get_clim() == (0, 1)
-    assert found[1].figure.axes[-1].get_ylabel() == "probability of action 1"
-
-
-def test_policy_map_of_gaussian_shows_bounded_means():
-    """A mean of 3 y is drawn within the bounds of the policy."""
-    simulator, actor = built(
-        lambda s: Actor(
-            s, GaussianPolicy(trigger=True, action_low=-1.0, action_high=2.0)
-        )
-    )
-    weights = readout([[0.0, 3.0], [5.0, 0.0]])  # the last row is of log sigma
-    (ax,) = plots.policy_map(simulator, actor, weights, X, Y, LABELS, axes=axes())
-    expected = np.broadcast_to([[-1.0], [0.75], [2.0]], (3, 5))
-    assert_allclose(drawn(ax), expected, atol=1e-12)  # rounding
-    assert ax.figure.axes[-1].get_ylabel() == "mean of action 0"
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"weights": np.zeros((2, 4))}, r"weights.*\(1, 4\) \(got \(2, 4\)\)"),
-        ({"observe": lambda x, y: x}, r"observe.*\(15, 2\)"),
-    ],
-)
-def test_maps_that_cannot_be_drawn(changed, message):
-    """Weights and observations of another shape are refused."""
-    simulator, critic = built(Critic)
-    options = {"weights": readout([[1.0, 2.0]]), "x": X, "y": Y, "labels": LABELS}
-    with pytest.raises(ValidationError, match=message):
-        plots.value_map(simulator, critic, **(options | changed))
+def test_state_map_of_another_shape_is_refused():
+    """Values with rows for x are refused, with both shapes."""
+    with pytest.raises(ValidationError, match=r"\(3, 5\).*got \(5, 3\)"):
+        plots.state_map(np.zeros((5, 3)), X, Y, LABELS, ax=axes())
 
 
 def test_raster_shows_spikes_where_they_were():
@@ -255,20 +158,15 @@ def test_a_figure_is_made_where_there_are_no_axes():
     """Without axes every plot makes one figure of its own, with all its panels."""
     from matplotlib import pyplot as plt
 
-    simulator, critic = built(Critic)
-    actor_simulator, actor = built(lambda s: Actor(s, SoftmaxPolicy(3, trigger=True)))
     four = np.zeros((4, 1))
-    ways = {
-        1: lambda: plots.learning_curves({"a": runs([1, 2])}),
-        2: lambda: plots.value_map(simulator, critic, np.zeros((1, 4)), X, Y, LABELS),
-        3: lambda: plots.policy_map(
-            actor_simulator, actor, np.zeros((3, 4)), X, Y, LABELS
-        ),
-        4: lambda: plots.raster(np.arange(4.0), four, four, four),
-    }
-    panels = [len(np.ravel(draw())) for draw in ways.values()]
-    assert panels == [1, 1, 3, 3]
-    assert len(plt.get_fignums()) == 4
+    ways = (
+        lambda: plots.learning_curves({"a": runs([1, 2])}),
+        lambda: plots.state_map(np.zeros((3, 5)), X, Y, LABELS),
+        lambda: plots.raster(np.arange(4.0), four, four, four),
+    )
+    panels = [len(np.ravel(draw())) for draw in ways]
+    assert panels == [1, 1, 3]
+    assert len(plt.get_fignums()) == 3
     plt.close("all")
 
 
