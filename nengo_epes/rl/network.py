@@ -146,7 +146,11 @@ def _represent_numbers(network, process, statistics):
     """Add running normalization and global and local features."""
     settings, size = network.settings, process.observation.stop
     state = sphere_features(
-        settings.n_neurons, size, network.neuron_type, seed=network.seed
+        settings.n_neurons,
+        size,
+        network.neuron_type,
+        seed=network.seed,
+        local_share=settings.local_share,
     )
     normalization = nengo.Node(
         ObservationNormalization(

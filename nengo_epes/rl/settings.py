@@ -21,6 +21,8 @@ class Settings:
         Number of neurons, half global and half local; see
         `nengo_epes.networks.sphere_features`. Discrete observations have one neuron for
         each state instead.
+    local_share : float
+        Share of the neurons that are local, from 0 to 1.
     discount : float
         Discount :math:`\gamma` of an environment step.
     lambda_critic, lambda_actor : float
@@ -56,6 +58,7 @@ class Settings:
     """
 
     n_neurons: int = 1000
+    local_share: float = 0.5
     discount: float = 0.99
     lambda_critic: float = 0.95
     lambda_actor: float = 0.9
