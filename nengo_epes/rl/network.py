@@ -138,7 +138,7 @@ def _represent_states(network, process):
     else:
         observation = network.observation
     state = state_cells(observation.size_out, network.neuron_type, seed=network.seed)
-    nengo.Connection(observation, state.neurons, transform=state.gain, synapse=None)
+    nengo.Connection(observation, state.neurons, synapse=None)
     return state
 
 
