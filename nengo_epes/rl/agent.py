@@ -94,7 +94,7 @@ class Agent:
     --------
     >>> from nengo_epes.rl import Agent
     >>> with Agent("CartPole-v1", seed=0, n_neurons=100) as agent:
-    ...     agent.learn(100, progress_bar=False)
+    ...     _ = agent.learn(100, progress_bar=False)
     ...     result = agent.evaluate(n_episodes=2)
     ...     action = agent.predict([0.0, 0.0, 0.1, 0.0])
     >>> result.returns.shape, action in (0, 1), len(agent.returns) > 0
@@ -188,7 +188,8 @@ class Agent:
         simulator_steps = range(process.steps_per_action)
         terminated, truncated = process.terminated.start, process.truncated.start
         count = process.step.start
-        self._greedy, left = None, n_steps
+        self._close_greedy()
+        left = n_steps
         recent: deque[float] = deque(maxlen=20)
         with _bar(n_steps, progress_bar) as bar, _deferred_interrupt() as interrupted:
             while left and not interrupted:
@@ -450,8 +451,13 @@ class Agent:
 
     def close(self):
         """Close the simulators and the environment; a second call does nothing."""
-        self._greedy = None
+        self._close_greedy()
         self.simulator.close()
+
+    def _close_greedy(self):
+        if self._greedy is not None:
+            self._greedy[0].close()
+            self._greedy = None
 
     def __enter__(self):
         return self
