@@ -91,6 +91,7 @@ class ActorCriticProcess(nengo.Process):
             "last": np.zeros(2),
             "memory": self.distribution.initial_memory(),
             "decisions": np.zeros(1, dtype=np.int64),
+            # whether no decision was drawn yet that a TD error could follow
             "starts": np.ones(1, dtype=np.int64),
         }
 
@@ -124,7 +125,8 @@ class ActorCriticProcess(nengo.Process):
             if evaluates > 0.5:  # the traces hold: nothing here was drawn
                 if decides > 0.5:
                     action[:], score[:] = distribution.best(x[:size]), 0.0
-            elif learns > 0.5:
+                    starts[0] = 1
+            elif learns > 0.5 and starts.item() == 0:
                 before, bonus = last.tolist()
                 target = reward + bonus
                 if ended <= 0.5:
