@@ -111,6 +111,7 @@ class SoftmaxDecision:
         chances /= chances.sum()
         action = int((noise[0] >= np.cumsum(chances)).sum())
         score = np.eye(len(chances))[action] - chances
+        chances = chances[chances > 0]
         return action, score, -(chances * np.log(chances)).sum()
 
 
