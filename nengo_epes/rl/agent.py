@@ -188,7 +188,6 @@ class Agent:
         simulator_steps = range(process.steps_per_action)
         terminated, truncated = process.terminated.start, process.truncated.start
         count = process.step.start
-        self._close_greedy()
         left = n_steps
         recent: deque[float] = deque(maxlen=20)
         with _bar(n_steps, progress_bar) as bar, _deferred_interrupt() as interrupted:
@@ -255,6 +254,7 @@ class Agent:
         _check_count(n_episodes, "n_episodes")
         _check_count(max_steps, "max_steps")
         self._check_open()
+        self._close_greedy()  # spiking neurons would remember what they saw last
         with open_for_evaluation(self.process, self.env) as env:
             return run_episodes(env, self.predict, n_episodes, seed, max_steps)
 
@@ -292,16 +292,19 @@ class Agent:
 
     def _act(self, observation):
         self._check_open()
+        now = self.simulator.n_steps
+        if self._greedy is not None and self._greedy[-1] != now:
+            self._close_greedy()  # it has what was learned before
         if self._greedy is None:
             network = self.freeze()
-            simulator = nengo.Simulator(network, progress_bar=False)
+            simulator = nengo.Simulator(network, progress_bar=False, optimize=False)
             names = ("observation", "action", "value")
             signals = simulator.model.sig
             out = [signals[getattr(network, name)] for name in names]
             arrays = [simulator.signals[out[0]["out"]]]
             arrays += [simulator.signals[signal["in"]] for signal in out[1:]]
-            self._greedy = simulator, arrays
-        simulator, (seen, action, value) = self._greedy
+            self._greedy = simulator, arrays, now
+        simulator, (seen, action, value), _ = self._greedy
         seen[...] = self.process.flatten(observation)
         # the representation of rate neurons does not depend on their past
         for _ in range(15 if self.neuron_type.spiking else 1):
