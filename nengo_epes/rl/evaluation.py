@@ -68,17 +68,23 @@ def open_for_evaluation(process, env):
     Raises
     ------
     ValidationError
-        If there is no way to make another one.
+        If there is no way to make another one, or its constructor returns the same one.
     """
     gymnasium = check_gymnasium()
     made = process.environment
     if not isinstance(made, gymnasium.Env):
         other = open_environment(made, process.arguments)
+        if other is env:
+            raise ValidationError(
+                f"{made} returns the same environment each time; return a new one, or "
+                "give the agent the environment itself",
+                attr="env",
+            )
     elif made.spec is not None:
         other = gymnasium.make(made.spec)
     else:
         try:
-            return copy.deepcopy(made)
+            other = copy.deepcopy(made)
         except Exception as error:  # whatever the environment's own parts raise
             raise ValidationError(
                 f"{made} cannot be made again for the evaluation (got {error!r}); give "
