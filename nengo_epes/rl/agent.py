@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import signal
 import threading
 import time
@@ -355,10 +356,12 @@ class Agent:
             If the file cannot be written.
         """
         self._check_open()
-        env = self.process.environment
+        env, env_kwargs = self.process.environment, self.process.arguments
+        if not isinstance(env, str) or not _is_json(env_kwargs):
+            env, env_kwargs = None, {}  # `load` asks for the environment
         header = {
-            "env": env if isinstance(env, str) else None,
-            "env_kwargs": self.process.arguments if isinstance(env, str) else {},
+            "env": env,
+            "env_kwargs": env_kwargs,
             "seed": self.seed,
             "neurons": repr(self.neuron_type),
             "settings": dataclasses.asdict(self.settings),
@@ -383,8 +386,9 @@ class Agent:
         path : path
             File from `save`.
         env : str or callable or gymnasium.Env, optional
-            Environment; needed if the agent was not made with a plain id, because
-            loading a file never imports a module that the file names.
+            Environment; needed if the agent was not made with a plain id and keyword
+            arguments that JSON can store, because loading a file never imports a module
+            that the file names.
         neurons : str or nengo.neurons.NeuronType, optional
             Neurons; needed if they were neither "rate" nor "lif".
 
@@ -404,8 +408,8 @@ class Agent:
             env = header["env"]
             if env is None or ":" in env:
                 raise ValidationError(
-                    f"{path} was saved with the environment {env or 'of a constructor'}"
-                    "; give it again: Agent.load(path, env=...)",
+                    f"{path} was saved with {env or 'an environment'} that a file "
+                    "cannot name safely; give it again: Agent.load(path, env=...)",
                     attr="env",
                 )
         if neurons is None:
@@ -421,7 +425,7 @@ class Agent:
             env,
             header["seed"],
             neurons,
-            header["env_kwargs"] or None,
+            (header["env_kwargs"] or None) if isinstance(env, str) else None,
             **header["settings"],
         )
         agent._restore(header, arrays, path)
@@ -435,8 +439,10 @@ class Agent:
         if here != there:
             self.close()
             raise ValueError(
-                f"{path} belongs to another environment (got arrays {there}, and this "
-                f"one has {here}); load it with the environment that it was saved with"
+                f"{path} belongs to another environment than "
+                f"{self.process.environment}: {header['env'] or 'a constructor'} (got "
+                f"arrays {there}, and this one has {here}); load it with the "
+                "environment that it was saved with"
             )
         for name, array in arrays.items():
             found[name][...] = array
@@ -467,6 +473,13 @@ class Agent:
 
     def __exit__(self, *_):
         self.close()
+
+
+def _is_json(value):
+    try:
+        return json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_count(number, name):
