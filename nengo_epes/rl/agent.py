@@ -18,7 +18,7 @@ from nengo.exceptions import SimulatorClosed, ValidationError
 from nengo_epes import archive
 from nengo_epes.rl.environment import EPISODE, open_environment_of
 from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
-from nengo_epes.rl.network import build_network
+from nengo_epes.rl.network import build_network, check_seed
 from nengo_epes.rl.settings import NEURON_TYPES
 
 __all__ = ["Agent", "Episode"]
@@ -248,12 +248,15 @@ class Agent:
         Raises
         ------
         ValidationError
-            If a number is not an int of at least 1.
+            If a number is not an int of at least 1, or the seed is negative, or there
+            is no way to make another environment.
         SimulatorClosed
             If the agent is closed.
         """
         _check_count(n_episodes, "n_episodes")
         _check_count(max_steps, "max_steps")
+        if seed is not None:
+            check_seed(seed)
         self._check_open()
         self._close_greedy()  # spiking neurons would remember what they saw last
         with open_for_evaluation(self.process, self.env) as env:
@@ -272,6 +275,17 @@ class Agent:
         object
             Action of the environment's action space: the most probable of discrete
             actions, the mean of continuous ones.
+
+        Raises
+        ------
+        ValidationError
+            If the observation is not of the observation space.
+        SimulatorClosed
+            If the agent is closed.
+
+        Notes
+        -----
+        Spiking neurons, and neurons that adapt, go on from the last prediction.
         """
         decoded, _ = self._act(observation)
         distribution = self.network.actor_critic.distribution
@@ -306,7 +320,13 @@ class Agent:
             arrays += [simulator.signals[signal["in"]] for signal in out[1:]]
             self._greedy = simulator, arrays, now
         simulator, (seen, action, value), _ = self._greedy
-        seen[...] = self.process.flatten(observation)
+        try:
+            seen[...] = self.process.flatten(observation)
+        except ValueError as error:
+            raise ValidationError(
+                f"{error}; give one of {self.process.observation_space}",
+                attr="observation",
+            ) from None
         # the representation of rate neurons does not depend on their past
         for _ in range(15 if self.neuron_type.spiking else 1):
             simulator.step()
