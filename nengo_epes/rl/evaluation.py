@@ -80,22 +80,28 @@ def open_for_evaluation(process, env):
                 "give the agent the environment itself",
                 attr="env",
             )
-    elif made.spec is not None:
-        other = gymnasium.make(made.spec)
     else:
-        try:
-            other = copy.deepcopy(made)
-        except Exception as error:  # whatever the environment's own parts raise
-            raise ValidationError(
-                f"{made} cannot be made again for the evaluation (got {error!r}); give "
-                "the agent the constructor of the environment",
-                attr="env",
-            ) from error
+        other = _copy(gymnasium, made)
     learned, evaluated = _wrappers(env), _wrappers(other)
     for source, target in zip(learned, evaluated, strict=False):
         if type(source) is type(target):
             _copy_statistics(source, target)
     return other
+
+
+def _copy(gymnasium, env):
+    # a copy has also what was changed after the environment was made
+    try:
+        return copy.deepcopy(env)
+    except Exception as error:  # whatever the environment's own parts raise
+        try:
+            return gymnasium.make(env.spec)
+        except Exception:
+            raise ValidationError(
+                f"{env} cannot be copied for the evaluation (got {error!r}); give the "
+                "agent the constructor of the environment",
+                attr="env",
+            ) from error
 
 
 def _wrappers(env):
