@@ -201,7 +201,7 @@ def test_evaluation_is_gymnasium_with_predictions():
                 x, _ = env.reset(seed=episode_seed(first, k))
                 total, over = 0.0, False
                 while not over:
-                    x, reward, terminated, over, _ = env.step(agent.predict(x))
+                    x, reward, _, over, _ = env.step(agent.predict(x))
                     total += float(reward)
                 returns.append(total)
             assert_allclose(found.returns, returns, rtol=1e-12)
@@ -754,7 +754,7 @@ def test_each_flip_is_refused(tmp_path):
                 assert_array_equal(array, whole[name])
             assert header["env"] == "FrozenLake-v1"
     assert accepted < 0.5 * len(content) / 37
-    with pytest.raises(ValueError, match="broken.npz: not an intact file.*write it"):
+    with pytest.raises(ValueError, match=r"broken.npz: not an intact file.*write it"):
         broken.write_bytes(content[: len(content) // 2])
         Agent.load(broken)
 

@@ -30,8 +30,8 @@ class ActorCriticProcess(nengo.Process):
 
     Inputs: the decoded values of the actor, then one number for each of `INPUTS`.
     Outputs: the action, the inputs of the actor's rule (TD error, score, hold, reset),
-    the inputs of the critic's rule (TD error, hold, reset), and the value. Six Nodes for the same
-    cost more time than all neurons.
+    the inputs of the critic's rule (TD error, hold, reset), and the value. Six Nodes
+    for the same cost more time than all neurons.
 
     The noise of decision k depends on the seed and k alone, and k is a signal: so a
     simulation resumes with the same noise.

@@ -7,7 +7,6 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from nengo.params import NumberParam
 
-
 # Hz; the few local neurons that are active count as much as the many global ones
 SPIKING_RATES = (100.0, 300.0)
 
