@@ -48,7 +48,7 @@ def noise_for(task):
 
 
 def learned_in_nengo(network, env, noise):
-    """Return the weights of critic and actor after each transition, and the ensemble."""
+    """Return the weights after each transition, and the ensemble as it was built."""
     agent = network.actor_critic
     old = agent.node.output
     agent.node.output = ActorCriticProcess(
