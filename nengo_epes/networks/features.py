@@ -368,7 +368,7 @@ def _widths(centres, typical, n_active):
 def state_cells(n_states, neuron_type=None, label="state", seed=None):
     """Make a population with one neuron for each of several discrete states.
 
-    Connect the one-hot observation to its neurons with the gains as the transform.
+    Connect the one-hot observation to its neurons, which multiply it by their gain.
 
     Parameters
     ----------
@@ -382,8 +382,8 @@ def state_cells(n_states, neuron_type=None, label="state", seed=None):
     Returns
     -------
     nengo.Ensemble
-        Its ``gain``, shape (n_states,), is the current that drives a neuron to its
-        largest rate: 100 Hz, or 200 Hz if the neurons are spiking.
+        The neuron of the observed state has its largest rate, 100 Hz, or 200 Hz if the
+        neurons are spiking; the others are silent.
 
     Examples
     --------
@@ -391,9 +391,7 @@ def state_cells(n_states, neuron_type=None, label="state", seed=None):
     >>> from nengo_epes.networks import state_cells
     >>> with nengo.Network() as net:
     ...     one_hot, state = nengo.Node([0, 1, 0]), state_cells(3)
-    ...     feed = nengo.Connection(
-    ...         one_hot, state.neurons, transform=state.gain, synapse=None
-    ...     )
+    ...     feed = nengo.Connection(one_hot, state.neurons, synapse=None)
     ...     probe = nengo.Probe(state.neurons)
     >>> with nengo.Simulator(net, progress_bar=False) as sim:
     ...     sim.run_steps(1)

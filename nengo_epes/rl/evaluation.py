@@ -68,28 +68,40 @@ def open_for_evaluation(process, env):
     Raises
     ------
     ValidationError
-        If there is no way to make another one.
+        If there is no way to make another one, or its constructor returns the same one.
     """
     gymnasium = check_gymnasium()
     made = process.environment
     if not isinstance(made, gymnasium.Env):
         other = open_environment(made, process.arguments)
-    elif made.spec is not None:
-        other = gymnasium.make(made.spec)
-    else:
-        try:
-            return copy.deepcopy(made)
-        except Exception as error:  # whatever the environment's own parts raise
+        if other is env:
             raise ValidationError(
-                f"{made} cannot be made again for the evaluation (got {error!r}); give "
-                "the agent the constructor of the environment",
+                f"{made} returns the same environment each time; return a new one, or "
+                "give the agent the environment itself",
                 attr="env",
-            ) from error
+            )
+    else:
+        other = _copy(gymnasium, made)
     learned, evaluated = _wrappers(env), _wrappers(other)
     for source, target in zip(learned, evaluated, strict=False):
         if type(source) is type(target):
             _copy_statistics(source, target)
     return other
+
+
+def _copy(gymnasium, env):
+    # a copy has also what was changed after the environment was made
+    try:
+        return copy.deepcopy(env)
+    except Exception as error:  # whatever the environment's own parts raise
+        try:
+            return gymnasium.make(env.spec)
+        except Exception:
+            raise ValidationError(
+                f"{env} cannot be copied for the evaluation (got {error!r}); give the "
+                "agent the constructor of the environment",
+                attr="env",
+            ) from error
 
 
 def _wrappers(env):
