@@ -313,9 +313,8 @@ def sphere_features(
         )
     if 0 < n_local <= n_active:
         raise ValidationError(
-            f"{n_neurons} neurons of which {n_local} are local are too few, because "
-            f"{n_active} local neurons are active at a time; use more than "
-            f"{math.ceil(n_active / local_share)}",
+            f"must be more than {math.ceil(n_active / local_share)}, because "
+            f"{n_active} local neurons are active at a time (got {n_neurons})",
             attr="n_neurons",
         )
     rng = np.random.RandomState(seed)
