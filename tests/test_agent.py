@@ -1,5 +1,6 @@
 """The agent: learns, evaluates, predicts, saves, and says what it cannot."""
 
+import dataclasses
 import inspect
 import json
 import os
@@ -20,7 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import Anything, Corridor
 
 from nengo_epes import archive
-from nengo_epes.rl import Agent, Episode, build_network
+from nengo_epes.rl import Agent, Episode, Settings, build_network
 from nengo_epes.rl.agent import FORMAT
 from nengo_epes.rl.environment import Environment, episode_seed
 from nengo_epes.rl.evaluation import FIRST_SEED, open_for_evaluation
@@ -610,6 +611,57 @@ def test_bad_calls():
         for call, message in cases:
             with pytest.raises(ValidationError, match=message):
                 call()
+
+
+CHANGES = {
+    "n_neurons": 50,
+    "discount": 0.9,
+    "lambda_critic": 0.5,
+    "lambda_actor": 0.5,
+    "eta_critic": 0.2,
+    "eta_actor": 0.2,
+    "shrink": 10.0,
+    "floor": 20.0,
+    "entropy_bonus": 0.1,
+    "std": 0.5,
+    "reach": 1e-4,
+    "slow": 0.9,
+    "kept": 0.5,
+    "clip": 0.5,
+    "scale_rewards": False,
+    "normalize_observations": False,
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Settings)])
+def test_each_setting_matters(name):
+    """A change of any setting changes what is learned within 60 steps."""
+    env = "CartPole-v1" if name == "entropy_bonus" else "Pendulum-v1"
+    with make(env) as agent, make(env, **{name: CHANGES[name]}) as changed:
+        learn(agent, 60)
+        learn(changed, 60)
+        assert getattr(changed.settings, name) == CHANGES[name]
+        one, other = weights_of(agent)[1], weights_of(changed)[1]
+        assert np.abs(one).max() > 0
+        assert one.shape != other.shape or np.abs(one - other).max() > 1e-9
+
+
+def test_noise_of_several_actions():
+    """The standard deviation of each of four continuous actions is half of that of one
+    action, so that the length of the noise does not grow."""
+    space = spaces.Box(-1.0, 1.0, (4,))
+    with make(lambda: Anything(acts=space), std=0.6) as agent:
+        assert agent.network.actor_critic.distribution.std == pytest.approx(0.3)
+
+
+def test_settings_of_discrete_observations():
+    """They are chosen by the space of the observations, and may be changed."""
+    with make("FrozenLake-v1", lambda_actor=0.5) as lake, make() as pole:
+        found = dataclasses.asdict(lake.settings)
+        expected = {"lambda_critic": 0.0, "eta_actor": 0.02, "shrink": None}
+        assert expected.items() <= found.items()
+        assert lake.settings.lambda_actor == 0.5
+        assert pole.settings == Settings(n_neurons=40)
 
 
 def test_settings_of_numpy():
