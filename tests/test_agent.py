@@ -16,7 +16,12 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.wrappers import NormalizeObservation
-from nengo.exceptions import NengoWarning, SimulatorClosed, ValidationError
+from nengo.exceptions import (
+    NengoWarning,
+    SimulationError,
+    SimulatorClosed,
+    ValidationError,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import Anything, Corridor
 
@@ -276,6 +281,75 @@ def test_interrupted():
         learn(agent, 10)
         learn(straight, agent.total_steps)
         assert_same_signals(signals_of(agent), signals_of(straight))
+
+
+def test_interrupt_in_a_callback():
+    """Ctrl-C in a callback is raised after it; a second one at once, as usual."""
+    with make() as agent:
+
+        def once(agent):
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(agent.total_steps)
+
+        done = []
+        with pytest.raises(KeyboardInterrupt):
+            learn(agent, 1000, callback=once)
+        assert done == [agent.total_steps] == [agent.episodes[0].length]
+
+        def twice(agent):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("not reached")
+
+        with pytest.raises(KeyboardInterrupt):
+            learn(agent, 1000, callback=twice)
+        assert len(done) == 1
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ignored_interrupt():
+    """A process that ignores Ctrl-C, such as a job in the background, learns on."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with make() as agent:
+            learn(agent, 100, callback=lambda a: os.kill(os.getpid(), signal.SIGINT))
+            assert agent.total_steps == 100
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_error_of_the_environment(tmp_path):
+    """An error in the environment, or in a callback, comes through; what was learned
+    until then can be saved, and loaded into a working environment."""
+
+    class Fails(Anything):
+        count = 0
+
+        def step(self, action):
+            self.count += 1
+            if self.count == 50:
+                raise RuntimeError("the simulator of physics has crashed")
+            return super().step(action)
+
+    def fail(agent):
+        raise LookupError("of the callback")
+
+    path = tmp_path / "agent.npz"
+    with make(Fails) as agent:
+        with pytest.raises(LookupError, match="of the callback"):
+            learn(agent, callback=fail)
+        with pytest.raises(RuntimeError, match="physics"):
+            learn(agent, 1000)
+        assert agent.total_steps == 49
+        agent.predict(np.zeros(2))
+        agent.save(path)
+        for call in (lambda: learn(agent), lambda: agent.evaluate(1)):
+            with pytest.raises((SimulationError, ValueError), match="closed"):
+                call()
+    with Agent.load(path, env=Anything) as loaded:
+        assert loaded.total_steps == agent.total_steps
+        learn(loaded)
+        loaded.evaluate(1)
 
 
 def test_learns_in_another_thread():
