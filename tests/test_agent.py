@@ -1,5 +1,6 @@
 """The agent: learns, evaluates, predicts, saves, and says what it cannot."""
 
+import dataclasses
 import inspect
 import json
 import os
@@ -15,12 +16,17 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.wrappers import NormalizeObservation
-from nengo.exceptions import NengoWarning, SimulatorClosed, ValidationError
+from nengo.exceptions import (
+    NengoWarning,
+    SimulationError,
+    SimulatorClosed,
+    ValidationError,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import Anything, Corridor
 
 from nengo_epes import archive
-from nengo_epes.rl import Agent, Episode, build_network
+from nengo_epes.rl import Agent, Episode, Settings, build_network
 from nengo_epes.rl.agent import FORMAT
 from nengo_epes.rl.environment import Environment, episode_seed
 from nengo_epes.rl.evaluation import FIRST_SEED, open_for_evaluation
@@ -275,6 +281,75 @@ def test_interrupted():
         learn(agent, 10)
         learn(straight, agent.total_steps)
         assert_same_signals(signals_of(agent), signals_of(straight))
+
+
+def test_interrupt_in_a_callback():
+    """Ctrl-C in a callback is raised after it; a second one at once, as usual."""
+    with make() as agent:
+
+        def once(agent):
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(agent.total_steps)
+
+        done = []
+        with pytest.raises(KeyboardInterrupt):
+            learn(agent, 1000, callback=once)
+        assert done == [agent.total_steps] == [agent.episodes[0].length]
+
+        def twice(agent):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("not reached")
+
+        with pytest.raises(KeyboardInterrupt):
+            learn(agent, 1000, callback=twice)
+        assert len(done) == 1
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ignored_interrupt():
+    """A process that ignores Ctrl-C, such as a job in the background, learns on."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with make() as agent:
+            learn(agent, 100, callback=lambda a: os.kill(os.getpid(), signal.SIGINT))
+            assert agent.total_steps == 100
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_error_of_the_environment(tmp_path):
+    """An error in the environment, or in a callback, comes through; what was learned
+    until then can be saved, and loaded into a working environment."""
+
+    class Fails(Anything):
+        count = 0
+
+        def step(self, action):
+            self.count += 1
+            if self.count == 50:
+                raise RuntimeError("the simulator of physics has crashed")
+            return super().step(action)
+
+    def fail(agent):
+        raise LookupError("of the callback")
+
+    path = tmp_path / "agent.npz"
+    with make(Fails) as agent:
+        with pytest.raises(LookupError, match="of the callback"):
+            learn(agent, callback=fail)
+        with pytest.raises(RuntimeError, match="physics"):
+            learn(agent, 1000)
+        assert agent.total_steps == 49
+        agent.predict(np.zeros(2))
+        agent.save(path)
+        for call in (lambda: learn(agent), lambda: agent.evaluate(1)):
+            with pytest.raises((SimulationError, ValueError), match="closed"):
+                call()
+    with Agent.load(path, env=Anything) as loaded:
+        assert loaded.total_steps == agent.total_steps
+        learn(loaded)
+        loaded.evaluate(1)
 
 
 def test_learns_in_another_thread():
@@ -610,6 +685,57 @@ def test_bad_calls():
         for call, message in cases:
             with pytest.raises(ValidationError, match=message):
                 call()
+
+
+CHANGES = {
+    "n_neurons": 50,
+    "discount": 0.9,
+    "lambda_critic": 0.5,
+    "lambda_actor": 0.5,
+    "eta_critic": 0.2,
+    "eta_actor": 0.2,
+    "shrink": 10.0,
+    "floor": 20.0,
+    "entropy_bonus": 0.1,
+    "std": 0.5,
+    "reach": 1e-4,
+    "slow": 0.9,
+    "kept": 0.5,
+    "clip": 0.5,
+    "scale_rewards": False,
+    "normalize_observations": False,
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Settings)])
+def test_each_setting_matters(name):
+    """A change of any setting changes what is learned within 60 steps."""
+    env = "CartPole-v1" if name == "entropy_bonus" else "Pendulum-v1"
+    with make(env) as agent, make(env, **{name: CHANGES[name]}) as changed:
+        learn(agent, 60)
+        learn(changed, 60)
+        assert getattr(changed.settings, name) == CHANGES[name]
+        one, other = weights_of(agent)[1], weights_of(changed)[1]
+        assert np.abs(one).max() > 0
+        assert one.shape != other.shape or np.abs(one - other).max() > 1e-9
+
+
+def test_noise_of_several_actions():
+    """The standard deviation of each of four continuous actions is half of that of one
+    action, so that the length of the noise does not grow."""
+    space = spaces.Box(-1.0, 1.0, (4,))
+    with make(lambda: Anything(acts=space), std=0.6) as agent:
+        assert agent.network.actor_critic.distribution.std == pytest.approx(0.3)
+
+
+def test_settings_of_discrete_observations():
+    """They are chosen by the space of the observations, and may be changed."""
+    with make("FrozenLake-v1", lambda_actor=0.5) as lake, make() as pole:
+        found = dataclasses.asdict(lake.settings)
+        expected = {"lambda_critic": 0.0, "eta_actor": 0.02, "shrink": None}
+        assert expected.items() <= found.items()
+        assert lake.settings.lambda_actor == 0.5
+        assert pole.settings == Settings(n_neurons=40)
 
 
 def test_settings_of_numpy():
