@@ -161,13 +161,18 @@ def threshold(task):
     return PENDULUM_THRESHOLD if registered is None else float(registered)
 
 
+def one_line(match):
+    """Return a list of numbers or strings without line breaks."""
+    return f"[{' '.join(match[1].split())}]"
+
+
 def write(path, value):
     """Write a JSON file so that an interruption leaves no half of it.
 
     Dictionaries are indented, lists are on one line.
     """
     text = json.dumps(value, indent=1)
-    text = re.sub(r"\[[^][{}]*\]", lambda x: " ".join(x.group().split()), text)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", one_line, text)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text + "\n")
     os.replace(temporary, path)
@@ -204,7 +209,7 @@ def table_of(task):
         table[algorithm] = {x: summary(runs, x) for x in MEASURES if runs}
         missing = [seed for seed in SEEDS if seed not in runs]
         if missing:
-            table[algorithm]["not run"] = f"seeds {missing}: no time for them"
+            table[algorithm]["not run"] = f"seeds {missing}"
     return table
 
 
