@@ -215,11 +215,11 @@ def table_of(task):
 
 def aggregates(tables, random, thresholds):
     """Return the aggregates of all columns that have all tasks."""
-    ours = json.loads((RESULTS / "one_setting.json").read_text())["tasks"]
+    ours = json.loads((RESULTS / "one_setting_rate.json").read_text())["tasks"]
     found = {}
     for measure in MEASURES:
         found[measure] = {}
-        columns = {"one_setting.json": {task: ours[task][measure] for task in TASKS}}
+        columns = {"Agent": {task: ours[task][measure] for task in TASKS}}
         for column, algorithms in COLUMNS.items():
             columns[column] = {
                 task: tables[task][algorithm][measure]
@@ -274,7 +274,7 @@ def report():
         "measures": {
             "exploring": "mean return of the last 20 episodes of training",
             "greedy": f"mean return of {EPISODES} episodes with the most probable or "
-            "the mean action, without learning; one_setting.json has 100 episodes",
+            "the mean action, without learning; one_setting_rate.json has 100 episodes",
         },
         "tasks": tables,
         "random policy": {
