@@ -505,17 +505,23 @@ def test_statistics_of_wrappers(kind):
 
 
 def test_ready_made_environment():
-    """It is used as it is, evaluated in a copy, and not closed."""
-    env = Anything()
-    closed = []
-    env.close = lambda: closed.append(True)
+    """It is used as it is, evaluated in a copy that is closed, and not closed."""
+
+    class Closing(Anything):
+        closed = []  # noqa: RUF012  (shared with copies)
+
+        def close(self):
+            self.closed.append(self)
+
+    env = Closing()
     with make(env) as agent:
         assert agent.env is env
         learn(agent, 20)
         steps = env.steps
         agent.evaluate(2)
         assert env.steps == steps
-    assert agent.process.environment is env
+    (copied,) = Closing.closed
+    assert copied is not env
 
 
 class Doubled(gymnasium.ObservationWrapper):
