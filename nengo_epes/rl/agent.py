@@ -154,7 +154,20 @@ class Agent:
         """(int) Environment steps of all training."""
         return self._done["steps"]
 
-    def learn(self, n_steps, callback=None, progress_bar=True):
+    @property
+    def progress(self):
+        """(dict) Steps, seconds and episodes of all training, which JSON can store."""
+        return {
+            **self._done,
+            "episodes": [dataclasses.astuple(episode) for episode in self.episodes],
+        }
+
+    @progress.setter
+    def progress(self, progress):
+        self.episodes = [Episode(*row) for row in progress["episodes"]]
+        self._done = {name: progress[name] for name in ("steps", "seconds")}
+
+    def learn(self, n_steps, callback=None, progress_bar=True, on_reset=None):
         """Learn for a number of environment steps.
 
         Learning stops in the middle of an episode, which the next call resumes. Ctrl-C
@@ -167,8 +180,13 @@ class Agent:
         callback : callable, optional
             ``callback(agent)`` is called after each episode; learning stops if it
             returns False.
-        progress_bar : bool, optional
-            Whether to show the progress; needs tqdm.
+        progress_bar : bool or callable, optional
+            Whether to show the progress; needs tqdm. Also a function of ``n_steps``
+            that returns a bar: a context manager with the methods ``update`` and
+            ``set_postfix_str`` of tqdm.
+        on_reset : callable, optional
+            ``on_reset(agent)`` is called after each reset of the environment, when
+            `nengo_epes.checkpoints.save` can store the simulation.
 
         Returns
         -------
@@ -188,7 +206,8 @@ class Agent:
         simulator_steps = range(process.steps_per_action)
         terminated, truncated = process.terminated.start, process.truncated.start
         count = process.step.start
-        self._greedy, left = None, n_steps
+        left = n_steps
+        self._close_greedy()
         recent: deque[float] = deque(maxlen=20)
         with _bar(n_steps, progress_bar) as bar, _deferred_interrupt() as interrupted:
             while left and not interrupted:
@@ -196,8 +215,10 @@ class Agent:
                 for _ in simulator_steps:
                     step()
                 self._done["seconds"] += time.perf_counter() - start
-                if now[count] == 0:
-                    continue  # the first observation of an episode
+                if now[count] == 0:  # the first observation of an episode
+                    if on_reset is not None:
+                        on_reset(self)
+                    continue
                 left -= 1
                 self._done["steps"] += 1
                 bar.update()
@@ -307,6 +328,11 @@ class Agent:
             simulator.step()
         return action.copy(), value.copy()
 
+    def _close_greedy(self):
+        if self._greedy is not None:
+            self._greedy[0].close()
+            self._greedy = None
+
     # what was learned
 
     def _signals(self):
@@ -329,7 +355,7 @@ class Agent:
         signals = self.simulator.signals
         return {name: signals[s].copy() for name, s in self._signals().items()}
 
-    def save(self, path):
+    def save(self, path, note=None):
         """Save everything that was learned, at any time.
 
         The file holds the weights, the running statistics, the state of the step sizes,
@@ -340,6 +366,8 @@ class Agent:
         ----------
         path : path
             File to write; replaced when the new one is complete.
+        note : object, optional
+            Data that JSON can store, for example where the agent was trained.
 
         Raises
         ------
@@ -358,9 +386,8 @@ class Agent:
             "seed": self.seed,
             "neurons": repr(self.neuron_type),
             "settings": dataclasses.asdict(self.settings),
-            "steps": self.total_steps,
-            "seconds": self._done["seconds"],
-            "episodes": [dataclasses.astuple(episode) for episode in self.episodes],
+            "note": note,
+            **self.progress,
         }
         learned = self._read_learned()
         for name, array in learned.items():
@@ -450,7 +477,7 @@ class Agent:
 
     def close(self):
         """Close the simulators and the environment; a second call does nothing."""
-        self._greedy = None
+        self._close_greedy()
         self.simulator.close()
 
     def __enter__(self):
@@ -510,6 +537,8 @@ class _NoBar:
 
 
 def _bar(n_steps, is_shown):
+    if not isinstance(is_shown, bool):
+        return is_shown(n_steps)
     if not is_shown:
         return _NoBar()
     try:

@@ -48,7 +48,7 @@ class Evaluation:
         return float(self.returns.std(ddof=1)) if several else float("nan")
 
 
-def open_for_evaluation(process, env):
+def open_for_evaluation(process, env, **arguments):
     """Open another environment like the one in which an agent learns.
 
     Wrappers of Gymnasium that normalize get a copy of the running statistics, which
@@ -60,6 +60,8 @@ def open_for_evaluation(process, env):
         The process of the environment.
     env : gymnasium.Env
         The environment in which the agent learns; it is not changed.
+    **arguments
+        More keyword arguments for `gymnasium.make` or the constructor.
 
     Returns
     -------
@@ -73,9 +75,9 @@ def open_for_evaluation(process, env):
     gymnasium = check_gymnasium()
     made = process.environment
     if not isinstance(made, gymnasium.Env):
-        other = open_environment(made, process.arguments)
+        other = open_environment(made, {**process.arguments, **arguments})
     elif made.spec is not None:
-        other = gymnasium.make(made.spec)
+        other = gymnasium.make(made.spec, **arguments)
     else:
         try:
             return copy.deepcopy(made)
