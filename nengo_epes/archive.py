@@ -21,6 +21,7 @@ PathLike = str | os.PathLike[str]
 Arrays = dict[str, npt.NDArray[Any]]
 
 VERSION = 1
+NUMBERS = "biuf"  # numpy's kinds of arrays
 
 
 def write(path: PathLike, kind: str, header: dict[str, Any], arrays: Arrays) -> None:
@@ -36,12 +37,14 @@ def write(path: PathLike, kind: str, header: dict[str, Any], arrays: Arrays) -> 
     header : dict
         Data that JSON can store.
     arrays : dict of str to ndarray
-        Arrays of numbers.
+        Arrays of real numbers.
 
     Raises
     ------
     OSError
         If the file cannot be written.
+    ValueError
+        If an array is not of real numbers, or a number in the header is not finite.
 
     Examples
     --------
@@ -62,6 +65,12 @@ def write(path: PathLike, kind: str, header: dict[str, Any], arrays: Arrays) -> 
         allow_nan=False,
     ).encode()
     members = {f"array{i}": np.asarray(x) for i, x in enumerate(arrays.values())}
+    for name, array in zip(arrays, members.values(), strict=True):
+        if array.dtype.kind not in NUMBERS:
+            raise ValueError(
+                f"{path}: {name} is not an array of real numbers (got {array.dtype}); "
+                "convert it, or put it into the header"
+            )
     sha256 = _digest(text, list(members.values()))
     members["header"] = np.frombuffer(text, np.uint8)
     members["sha256"] = np.frombuffer(sha256, np.uint8)
@@ -118,7 +127,7 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Any], Arrays]:
             arrays = [file[f"array{i}"] for i in range(len(data["names"]))]
             if file["sha256"].tobytes() != _digest(text, arrays):
                 raise ValueError("wrong checksum")
-        if any(array.dtype.kind not in "biuf" for array in arrays):
+        if any(array.dtype.kind not in NUMBERS for array in arrays):
             raise ValueError("an array that is not of numbers")
         return data["header"], dict(zip(data["names"], arrays, strict=True))
     except Exception as error:  # damage makes zipfile, numpy and json raise many kinds

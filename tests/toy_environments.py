@@ -129,3 +129,53 @@ class Faulty(gymnasium.Env):
             if self.answer is not ...:
                 return self.answer() if callable(self.answer) else self.answer
         return tuple(answer)
+
+
+class Corridor(gymnasium.Env):
+    """Five states in a row; the goal, which terminates and is worth 1, is at the right.
+
+    A step to the left wall stays there. An episode starts at the left, so four steps
+    to the right are the best, and it is truncated after 20 steps.
+    """
+
+    observation_space = gymnasium.spaces.Discrete(5)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state, self.steps = 0, 0
+        return self.state, {}
+
+    def step(self, action):
+        self.state = max(self.state + (1 if action == 1 else -1), 0)
+        self.steps += 1
+        at_goal = self.state == 4
+        return self.state, float(at_goal), at_goal, self.steps == 20 and not at_goal, {}
+
+
+class Anything(gymnasium.Env):
+    """Observes samples of any space, and takes actions of any space.
+
+    It checks its actions. A reward is 1 if the action is the first of all; an episode
+    terminates after ``length`` steps, or never.
+    """
+
+    def __init__(self, observes=None, acts=None, length=7):
+        self.observation_space = observes or gymnasium.spaces.Box(-1.0, 1.0, (2,))
+        self.action_space = acts or gymnasium.spaces.Discrete(2)
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if seed is not None:
+            self.observation_space.seed(seed)
+        self.steps, self.first = 0, None
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        assert action in self.action_space, action
+        self.first = action if self.first is None else self.first
+        self.steps += 1
+        reward = float(np.array_equal(action, self.first))
+        over = self.steps == self.length
+        return self.observation_space.sample(), reward, over, False, {}

@@ -182,8 +182,9 @@ class BoundedGaussian:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
+        is_int = isinstance(self.size, int | np.integer)
         limits = {
-            "size": (self.size >= 1, "an int of at least 1"),
+            "size": (is_int and self.size >= 1, "an int of at least 1"),
             "std": (0 < self.std < math.inf, "a number above 0"),
             "reach": (0 < self.reach < math.inf, "a number above 0"),
             "slow": (0 <= self.slow <= 1, "a number from 0 to 1"),

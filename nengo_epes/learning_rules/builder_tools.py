@@ -153,7 +153,13 @@ def build_activities(model, conn, synapse):
     output = model.sig[conn.pre_obj]["out"]
     if isinstance(conn.pre_obj, Neurons):
         output = slice_signal(model, output, conn.pre_slice)
-    return output if synapse is None else model.build(synapse, output)
+    if synapse is None:
+        return output
+    # rules with the same filter share it: filtering 1000 neurons costs as much as a rule
+    filtered = model.sig[output, synapse]
+    if "out" not in filtered:
+        filtered["out"] = model.build(synapse, output)
+    return filtered["out"]
 
 
 def learned_shape(model, conn):

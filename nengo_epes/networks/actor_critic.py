@@ -6,6 +6,7 @@ import nengo
 import numpy as np
 from nengo.builder import Builder
 from nengo.builder.processes import build_process
+from nengo.exceptions import ValidationError
 from nengo.params import NdarrayParam, NumberParam, Parameter
 
 from nengo_epes.arithmetic.step_sizes import Intentional
@@ -29,8 +30,8 @@ class ActorCriticProcess(nengo.Process):
 
     Inputs: the decoded values of the actor, then one number for each of `INPUTS`.
     Outputs: the action, the inputs of the actor's rule (TD error, score, hold, reset),
-    the inputs of the critic's rule (TD error, hold, reset), and the value. Six Nodes for the same
-    cost more time than all neurons.
+    the inputs of the critic's rule (TD error, hold, reset), and the value. Six Nodes
+    for the same cost more time than all neurons.
 
     The noise of decision k depends on the seed and k alone, and k is a signal: so a
     simulation resumes with the same noise.
@@ -70,6 +71,13 @@ class ActorCriticProcess(nengo.Process):
         self.entropy_bonus = entropy_bonus
         self.made_for = made_for
         self.noise = noise
+        if noise is not None and self.noise.shape[1] != distribution.n_noise:
+            raise ValidationError(
+                f"has the shape {self.noise.shape}; give an array (decisions, "
+                f"{distribution.n_noise}), or None to have it drawn",
+                attr="noise",
+                obj=self,
+            )
 
     @property
     def outputs(self):
@@ -91,6 +99,7 @@ class ActorCriticProcess(nengo.Process):
             "last": np.zeros(2),
             "memory": self.distribution.initial_memory(),
             "decisions": np.zeros(1, dtype=np.int64),
+            # whether no decision was drawn yet that a TD error could follow
             "starts": np.ones(1, dtype=np.int64),
         }
 
@@ -124,7 +133,8 @@ class ActorCriticProcess(nengo.Process):
             if evaluates > 0.5:  # the traces hold: nothing here was drawn
                 if decides > 0.5:
                     action[:], score[:] = distribution.best(x[:size]), 0.0
-            elif learns > 0.5:
+                    starts[0] = 1
+            elif learns > 0.5 and starts.item() == 0:
                 before, bonus = last.tolist()
                 target = reward + bonus
                 if ended <= 0.5:
@@ -200,8 +210,8 @@ class ActorCritic(nengo.Network):
     Raises
     ------
     ValidationError
-        If the state is not an ensemble, spiking neurons are not filtered, or discount
-        times lambda is not from 0 to below 1.
+        If the state is not an ensemble, spiking neurons are not filtered, discount
+        times lambda is not from 0 to below 1, or the noise does not fit.
     BuildError
         If the simulator has another dt.
 

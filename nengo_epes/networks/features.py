@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 from nengo.params import NumberParam
-
 
 # Hz; the few local neurons that are active count as much as the many global ones
 SPIKING_RATES = (100.0, 300.0)
@@ -250,6 +251,7 @@ def sphere_features(
     max_rates=None,
     seed=0,
     n_active=16,
+    local_share=0.5,
     label="state",
 ):
     """Make one ensemble of global and local features of normalised observations.
@@ -276,6 +278,8 @@ def sphere_features(
         Seed of encoders and intercepts.
     n_active : int, optional
         How many local neurons are active for a typical observation.
+    local_share : float, optional
+        Share of the neurons that are local, from 0 to 1.
     label : str, optional
         Label of the ensemble.
 
@@ -301,12 +305,16 @@ def sphere_features(
     ...     see = nengo.Connection(observation, on_sphere, synapse=None)
     ...     feed = nengo.Connection(on_sphere, state, synapse=None)
     """
-    n_global = n_neurons // 2
-    n_local = n_neurons - n_global
-    if n_local <= n_active:
+    n_local = round(n_neurons * local_share)
+    n_global = n_neurons - n_local
+    if not 0.0 <= local_share <= 1.0:
         raise ValidationError(
-            f"must be more than {2 * n_active}, because half of the neurons are local "
-            f"and {n_active} of these are active (got {n_neurons})",
+            f"must be from 0 to 1 (got {local_share})", attr="local_share"
+        )
+    if 0 < n_local <= n_active:
+        raise ValidationError(
+            f"must be more than {math.ceil(n_active / local_share)}, because "
+            f"{n_active} local neurons are active at a time (got {n_neurons})",
             attr="n_neurons",
         )
     rng = np.random.RandomState(seed)
@@ -315,21 +323,17 @@ def sphere_features(
     # a wider cloud than the observations, so that its edge has neurons around it
     centres = to_sphere(1.2 * rng.randn(n_local, dimensions))
     typical = to_sphere(np.clip(rng.randn(400, dimensions), -3, 3))
-
-    def nearest(distances):
-        return np.partition(distances, n_active, axis=1)[:, n_active]
-
-    # the distance to the n_active-th neighbour, times what makes n_active overlap
-    width = nearest(1 - centres @ centres.T)
-    width *= np.median(nearest((1 - typical @ centres.T) / width))
+    width = _widths(centres, typical, n_active) if n_local else np.zeros(0)
     encoders = np.concatenate([directions, centres])
     intercepts = np.concatenate([rng.uniform(-0.5, 0.5, n_global), 1 - width])
     slopes = np.concatenate([np.ones(n_global), 1 / width])
     activities = np.maximum(slopes * (typical @ encoders.T - intercepts), 0)
-    halves = np.split((activities**2).mean(axis=0), [n_global])
+    parts = np.split((activities**2).mean(axis=0), [n_global])
+    shares = sum(part.size > 0 for part in parts)
+    scales = [(shares * part.sum()) ** -0.5 if part.size else 0.0 for part in parts]
     neuron_type = nengo.RectifiedLinear() if neuron_type is None else neuron_type
     if max_rates is None and not neuron_type.spiking:
-        scale = np.repeat([(2 * h.sum()) ** -0.5 for h in halves], [n_global, n_local])
+        scale = np.repeat(scales, [n_global, n_local])
         max_rates = 100.0 * scale * slopes * (1 - intercepts)
     else:
         max_rates = SPIKING_RATES if max_rates is None else max_rates
@@ -349,10 +353,21 @@ def sphere_features(
     )
 
 
+def _widths(centres, typical, n_active):
+    """Return widths at which about n_active local neurons are active."""
+
+    def nearest(distances):
+        return np.partition(distances, n_active, axis=1)[:, n_active]
+
+    # the distance to the n_active-th neighbour, times what makes n_active overlap
+    width = nearest(1 - centres @ centres.T)
+    return width * np.median(nearest((1 - typical @ centres.T) / width))
+
+
 def state_cells(n_states, neuron_type=None, label="state", seed=None):
     """Make a population with one neuron for each of several discrete states.
 
-    Connect the one-hot observation to its neurons with the gains as the transform.
+    Connect the one-hot observation to its neurons, which multiply it by their gain.
 
     Parameters
     ----------
@@ -366,8 +381,8 @@ def state_cells(n_states, neuron_type=None, label="state", seed=None):
     Returns
     -------
     nengo.Ensemble
-        Its ``gain``, shape (n_states,), is the current that drives a neuron to its
-        largest rate: 100 Hz, or 200 Hz if the neurons are spiking.
+        The neuron of the observed state has its largest rate, 100 Hz, or 200 Hz if the
+        neurons are spiking; the others are silent.
 
     Examples
     --------
@@ -375,9 +390,7 @@ def state_cells(n_states, neuron_type=None, label="state", seed=None):
     >>> from nengo_epes.networks import state_cells
     >>> with nengo.Network() as net:
     ...     one_hot, state = nengo.Node([0, 1, 0]), state_cells(3)
-    ...     feed = nengo.Connection(
-    ...         one_hot, state.neurons, transform=state.gain, synapse=None
-    ...     )
+    ...     feed = nengo.Connection(one_hot, state.neurons, synapse=None)
     ...     probe = nengo.Probe(state.neurons)
     >>> with nengo.Simulator(net, progress_bar=False) as sim:
     ...     sim.run_steps(1)

@@ -84,7 +84,7 @@ def warn_of_unconnected(toplevel, process):
 def _reaches(conn, node, needed):
     if isinstance(needed, nengo.Node):
         return conn.post_obj is needed
-    indices = range(node.size_in)[conn.post_slice]
+    indices = np.arange(node.size_in)[conn.post_slice]  # a slice, or a list
     return conn.post_obj is node and needed in indices
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import json
 import signal
 import threading
 import time
@@ -17,7 +19,7 @@ from nengo.exceptions import SimulatorClosed, ValidationError
 from nengo_epes import archive
 from nengo_epes.rl.environment import EPISODE, open_environment_of
 from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
-from nengo_epes.rl.network import build_network
+from nengo_epes.rl.network import build_network, check_seed
 from nengo_epes.rl.settings import NEURON_TYPES
 
 __all__ = ["Agent", "Episode"]
@@ -94,7 +96,7 @@ class Agent:
     --------
     >>> from nengo_epes.rl import Agent
     >>> with Agent("CartPole-v1", seed=0, n_neurons=100) as agent:
-    ...     agent.learn(100, progress_bar=False)
+    ...     _ = agent.learn(100, progress_bar=False)
     ...     result = agent.evaluate(n_episodes=2)
     ...     action = agent.predict([0.0, 0.0, 0.1, 0.0])
     >>> result.returns.shape, action in (0, 1), len(agent.returns) > 0
@@ -207,7 +209,6 @@ class Agent:
         terminated, truncated = process.terminated.start, process.truncated.start
         count = process.step.start
         left = n_steps
-        self._close_greedy()
         recent: deque[float] = deque(maxlen=20)
         with _bar(n_steps, progress_bar) as bar, _deferred_interrupt() as interrupted:
             while left and not interrupted:
@@ -244,7 +245,7 @@ class Agent:
 
     # acting
 
-    def evaluate(self, n_episodes=100, seed=None, max_steps=10_000):
+    def evaluate(self, n_episodes=100, seed=None, max_steps=10_000, film=None):
         """Run episodes in which the agent takes its best actions and learns nothing.
 
         A second network runs them, built from what was learned, in an environment of
@@ -259,6 +260,9 @@ class Agent:
             Seed of the initial states; the default is the same for all agents.
         max_steps : int, optional
             Environment steps after which an episode is stopped, with a warning.
+        film : callable, optional
+            ``film(env)`` is called after each reset and each environment step; ``env``
+            is made with ``render_mode="rgb_array"`` then.
 
         Returns
         -------
@@ -268,15 +272,23 @@ class Agent:
         Raises
         ------
         ValidationError
-            If a number is not an int of at least 1.
+            If a number is not an int of at least 1, or the seed is negative, or there
+            is no way to make another environment.
         SimulatorClosed
             If the agent is closed.
         """
         _check_count(n_episodes, "n_episodes")
         _check_count(max_steps, "max_steps")
+        if seed is not None:
+            check_seed(seed)
         self._check_open()
-        with open_for_evaluation(self.process, self.env) as env:
-            return run_episodes(env, self.predict, n_episodes, seed, max_steps)
+        self._close_greedy()  # spiking neurons would remember what they saw last
+        mode = None if film is None else "rgb_array"
+        with open_for_evaluation(self.process, self.env, mode) as env:
+            on_step = None if film is None else functools.partial(film, env)
+            return run_episodes(
+                env, self.predict, n_episodes, seed, max_steps, on_step
+            )
 
     def predict(self, observation):
         """Return the best action for an observation.
@@ -291,6 +303,17 @@ class Agent:
         object
             Action of the environment's action space: the most probable of discrete
             actions, the mean of continuous ones.
+
+        Raises
+        ------
+        ValidationError
+            If the observation is not of the observation space.
+        SimulatorClosed
+            If the agent is closed.
+
+        Notes
+        -----
+        Spiking neurons, and neurons that adapt, go on from the last prediction.
         """
         decoded, _ = self._act(observation)
         distribution = self.network.actor_critic.distribution
@@ -312,26 +335,30 @@ class Agent:
 
     def _act(self, observation):
         self._check_open()
+        now = self.simulator.n_steps
+        if self._greedy is not None and self._greedy[-1] != now:
+            self._close_greedy()  # it has what was learned before
         if self._greedy is None:
             network = self.freeze()
-            simulator = nengo.Simulator(network, progress_bar=False)
+            simulator = nengo.Simulator(network, progress_bar=False, optimize=False)
             names = ("observation", "action", "value")
             signals = simulator.model.sig
             out = [signals[getattr(network, name)] for name in names]
             arrays = [simulator.signals[out[0]["out"]]]
             arrays += [simulator.signals[signal["in"]] for signal in out[1:]]
-            self._greedy = simulator, arrays
-        simulator, (seen, action, value) = self._greedy
-        seen[...] = self.process.flatten(observation)
+            self._greedy = simulator, arrays, now
+        simulator, (seen, action, value), _ = self._greedy
+        try:
+            seen[...] = self.process.flatten(observation)
+        except ValueError as error:
+            raise ValidationError(
+                f"{error}; give one of {self.process.observation_space}",
+                attr="observation",
+            ) from None
         # the representation of rate neurons does not depend on their past
         for _ in range(15 if self.neuron_type.spiking else 1):
             simulator.step()
         return action.copy(), value.copy()
-
-    def _close_greedy(self):
-        if self._greedy is not None:
-            self._greedy[0].close()
-            self._greedy = None
 
     # what was learned
 
@@ -379,10 +406,12 @@ class Agent:
             If the file cannot be written.
         """
         self._check_open()
-        env = self.process.environment
+        env, env_kwargs = self.process.environment, self.process.arguments
+        if not isinstance(env, str) or not _is_json(env_kwargs):
+            env, env_kwargs = None, {}  # `load` asks for the environment
         header = {
-            "env": env if isinstance(env, str) else None,
-            "env_kwargs": self.process.arguments if isinstance(env, str) else {},
+            "env": env,
+            "env_kwargs": env_kwargs,
             "seed": self.seed,
             "neurons": repr(self.neuron_type),
             "settings": dataclasses.asdict(self.settings),
@@ -406,8 +435,9 @@ class Agent:
         path : path
             File from `save`.
         env : str or callable or gymnasium.Env, optional
-            Environment; needed if the agent was not made with a plain id, because
-            loading a file never imports a module that the file names.
+            Environment; needed if the agent was not made with a plain id and keyword
+            arguments that JSON can store, because loading a file never imports a module
+            that the file names.
         neurons : str or nengo.neurons.NeuronType, optional
             Neurons; needed if they were neither "rate" nor "lif".
 
@@ -427,8 +457,8 @@ class Agent:
             env = header["env"]
             if env is None or ":" in env:
                 raise ValidationError(
-                    f"{path} was saved with the environment {env or 'of a constructor'}"
-                    "; give it again: Agent.load(path, env=...)",
+                    f"{path} was saved with {env or 'an environment'} that a file "
+                    "cannot name safely; give it again: Agent.load(path, env=...)",
                     attr="env",
                 )
         if neurons is None:
@@ -444,7 +474,7 @@ class Agent:
             env,
             header["seed"],
             neurons,
-            header["env_kwargs"] or None,
+            (header["env_kwargs"] or None) if isinstance(env, str) else None,
             **header["settings"],
         )
         agent._restore(header, arrays, path)
@@ -458,8 +488,10 @@ class Agent:
         if here != there:
             self.close()
             raise ValueError(
-                f"{path} belongs to another environment (got arrays {there}, and this "
-                f"one has {here}); load it with the environment that it was saved with"
+                f"{path} belongs to another environment than "
+                f"{self.process.environment}: {header['env'] or 'a constructor'} (got "
+                f"arrays {there}, and this one has {here}); load it with the "
+                "environment that it was saved with"
             )
         for name, array in arrays.items():
             found[name][...] = array
@@ -480,11 +512,23 @@ class Agent:
         self._close_greedy()
         self.simulator.close()
 
+    def _close_greedy(self):
+        if self._greedy is not None:
+            self._greedy[0].close()
+            self._greedy = None
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.close()
+
+
+def _is_json(value):
+    try:
+        return json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_count(number, name):

@@ -66,6 +66,13 @@ def episode_seed(seed, episode):
     return int(words[0]) >> 1
 
 
+class _KeywordsParam(DictParam):
+    """Keyword arguments, compared by identity: lists among them have no hash."""
+
+    equatable = False
+    hashvalue = Parameter.hashvalue
+
+
 class Environment(nengo.Process):
     """A Gymnasium environment as a process, to be the output of a `nengo.Node`.
 
@@ -200,7 +207,7 @@ class Environment(nengo.Process):
     """
 
     environment = Parameter("environment")
-    arguments = DictParam("arguments")
+    arguments = _KeywordsParam("arguments")
     steps_per_action = IntParam("steps_per_action")
     observation_range = NdarrayParam("observation_range", shape=("*", 2), optional=True)
     info_function = Parameter("info_function", optional=True)

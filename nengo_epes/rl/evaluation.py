@@ -48,7 +48,7 @@ class Evaluation:
         return float(self.returns.std(ddof=1)) if several else float("nan")
 
 
-def open_for_evaluation(process, env, **arguments):
+def open_for_evaluation(process, env, render_mode=None):
     """Open another environment like the one in which an agent learns.
 
     Wrappers of Gymnasium that normalize get a copy of the running statistics, which
@@ -60,8 +60,8 @@ def open_for_evaluation(process, env, **arguments):
         The process of the environment.
     env : gymnasium.Env
         The environment in which the agent learns; it is not changed.
-    **arguments
-        More keyword arguments for `gymnasium.make` or the constructor.
+    render_mode : str, optional
+        Keyword argument for `gymnasium.make` or the constructor.
 
     Returns
     -------
@@ -70,28 +70,45 @@ def open_for_evaluation(process, env, **arguments):
     Raises
     ------
     ValidationError
-        If there is no way to make another one.
+        If there is no way to make another one, or its constructor returns the same one.
     """
     gymnasium = check_gymnasium()
     made = process.environment
     if not isinstance(made, gymnasium.Env):
+        arguments = {} if render_mode is None else {"render_mode": render_mode}
         other = open_environment(made, {**process.arguments, **arguments})
-    elif made.spec is not None:
-        other = gymnasium.make(made.spec, **arguments)
-    else:
-        try:
-            return copy.deepcopy(made)
-        except Exception as error:  # whatever the environment's own parts raise
+        if other is env:
             raise ValidationError(
-                f"{made} cannot be made again for the evaluation (got {error!r}); give "
-                "the agent the constructor of the environment",
+                f"{made} returns the same environment each time; return a new one, or "
+                "give the agent the environment itself",
                 attr="env",
-            ) from error
+            )
+    else:
+        other = _copy(gymnasium, made, render_mode)
     learned, evaluated = _wrappers(env), _wrappers(other)
     for source, target in zip(learned, evaluated, strict=False):
         if type(source) is type(target):
             _copy_statistics(source, target)
     return other
+
+
+def _copy(gymnasium, env, render_mode):
+    reason = f"render_mode={env.render_mode!r}"
+    if render_mode in (None, env.render_mode):
+        # a copy has also what was changed after the environment was made
+        try:
+            return copy.deepcopy(env)
+        except Exception as error:  # whatever the environment's own parts raise
+            reason = repr(error)
+    arguments = {} if render_mode is None else {"render_mode": render_mode}
+    try:
+        return gymnasium.make(env.spec, **arguments)
+    except Exception as error:
+        raise ValidationError(
+            f"{env} cannot be copied for the evaluation (got {reason}); give the "
+            "agent the constructor of the environment",
+            attr="env",
+        ) from error
 
 
 def _wrappers(env):

@@ -6,7 +6,6 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.files import check_writable, write_atomically
-from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
 
 # the palette of a GIF is chosen for each picture, so that no picture has to wait
 _GIF = (
@@ -65,7 +64,8 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
     (True, (1,))
     """
     path = check_writable(path)
-    if path.suffix not in _ENCODERS:
+    encoder = _ENCODERS.get(path.suffix)
+    if encoder is None:
         raise ValidationError(
             f"must have the suffix .gif or .mp4 (got {path.name!r})", attr="path"
         )
@@ -79,28 +79,22 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
 
     def write(temporary):
         nonlocal result
-        env = open_for_evaluation(agent.process, agent.env, render_mode="rgb_array")
         movie = None
 
-        def film():
+        def film(env):
             nonlocal movie
             picture = _render(env)
             if movie is None:
                 size, rate = picture.shape[1::-1], env.metadata.get("render_fps", 30)
-                movie = write_frames(
-                    str(temporary), size, fps=rate, **_ENCODERS[path.suffix]
-                )
+                movie = write_frames(str(temporary), size, fps=rate, **encoder)
                 movie.send(None)
             movie.send(picture)
 
-        with env:
-            try:
-                result = run_episodes(
-                    env, agent.predict, n_episodes, seed, max_steps, film
-                )
-            finally:
-                if movie is not None:
-                    movie.close()
+        try:
+            result = agent.evaluate(n_episodes, seed, max_steps, film)
+        finally:
+            if movie is not None:
+                movie.close()
 
     write_atomically(path, write)
     return result

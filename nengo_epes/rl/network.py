@@ -96,7 +96,7 @@ def build_network(
     >>> network.state.n_neurons, network.actor_critic.actor.size_out
     (200, 2)
     """
-    neuron_type, seed = choose_neurons(neurons), _check_seed(seed)
+    neuron_type, seed = choose_neurons(neurons), check_seed(seed)
     steps = 15 if neuron_type.spiking else 2
     process = env
     if not isinstance(env, Environment):
@@ -138,7 +138,7 @@ def _represent_states(network, process):
     else:
         observation = network.observation
     state = state_cells(observation.size_out, network.neuron_type, seed=network.seed)
-    nengo.Connection(observation, state.neurons, transform=state.gain, synapse=None)
+    nengo.Connection(observation, state.neurons, synapse=None)
     return state
 
 
@@ -146,7 +146,11 @@ def _represent_numbers(network, process, statistics):
     """Add running normalization and global and local features."""
     settings, size = network.settings, process.observation.stop
     state = sphere_features(
-        settings.n_neurons, size, network.neuron_type, seed=network.seed
+        settings.n_neurons,
+        size,
+        network.neuron_type,
+        seed=network.seed,
+        local_share=settings.local_share,
     )
     normalization = nengo.Node(
         ObservationNormalization(
@@ -202,7 +206,8 @@ def _add_learning(network, process, pre_synapse):
     connect(env_node, network.actor_critic, reward)
 
 
-def _check_seed(seed):
+def check_seed(seed):
+    """Return a seed as an int; raise ValidationError if it is no seed."""
     is_int = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if not is_int or not 0 <= seed < 2**31:
         raise ValidationError(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import nengo
+import numpy as np
 from nengo.exceptions import ValidationError
 
 NEURON_TYPES = {"rate": nengo.RectifiedLinear, "lif": nengo.LIF}
@@ -21,6 +24,8 @@ class Settings:
         Number of neurons, half global and half local; see
         `nengo_epes.networks.sphere_features`. Discrete observations have one neuron for
         each state instead.
+    local_share : float
+        Share of the neurons that are local, from 0 to 1.
     discount : float
         Discount :math:`\gamma` of an environment step.
     lambda_critic, lambda_actor : float
@@ -56,6 +61,7 @@ class Settings:
     """
 
     n_neurons: int = 1000
+    local_share: float = 0.5
     discount: float = 0.99
     lambda_critic: float = 0.95
     lambda_actor: float = 0.9
@@ -78,6 +84,23 @@ class Settings:
 DISCRETE = Settings(lambda_critic=0.0, lambda_actor=0.0, eta_actor=0.02, shrink=None)
 
 
+def _is_share(value: float) -> bool:
+    return 0 <= value <= 1
+
+
+# what a setting must be, unless it is a number above 0
+_RANGES = {
+    "n_neurons": ("an int of at least 1", lambda value: value >= 1),
+    "discount": ("a number from 0 to 1", _is_share),
+    "lambda_critic": ("a number from 0 to 1", _is_share),
+    "lambda_actor": ("a number from 0 to 1", _is_share),
+    "slow": ("a number from 0 to 1", _is_share),
+    "kept": ("a number from 0 to below 1", lambda value: 0 <= value < 1),
+    "entropy_bonus": ("a number of at least 0", lambda value: value >= 0),
+}
+_POSITIVE = ("a number above 0", lambda value: value > 0)
+
+
 def choose_settings(is_discrete: bool, changes: dict[str, Any]) -> Settings:
     """Return the settings for a kind of observations.
 
@@ -95,14 +118,14 @@ def choose_settings(is_discrete: bool, changes: dict[str, Any]) -> Settings:
     Raises
     ------
     ValidationError
-        If there is no such field, or a value has another type.
+        If there is no such field, or a value has another type or is out of range.
 
     Examples
     --------
     >>> choose_settings(True, {"discount": 0.9}).lambda_critic
     0.0
     """
-    base = DISCRETE if is_discrete else Settings()
+    base, changes = DISCRETE if is_discrete else Settings(), dict(changes)
     known = {field.name: getattr(base, field.name) for field in fields(Settings)}
     for name, value in changes.items():
         if name not in known:
@@ -110,16 +133,29 @@ def choose_settings(is_discrete: bool, changes: dict[str, Any]) -> Settings:
                 f"there is no setting {name!r}; the settings are {', '.join(known)}",
                 attr="settings",
             )
-        is_bool = isinstance(known[name], bool)
-        fits = isinstance(value, bool) == is_bool and isinstance(value, int | float)
-        if name == "n_neurons":
-            fits = isinstance(value, int) and not is_bool
-        if not (fits or (name == "shrink" and value is None)):
-            kind = "True or False" if is_bool else type(known[name] or 1.0).__name__
-            raise ValidationError(
-                f"must be {kind} (got {value!r}), such as {known[name]!r}", attr=name
-            )
+        changes[name] = _check(name, value, known[name])
     return replace(base, **changes)
+
+
+def _check(name: str, value: Any, default: Any) -> Any:
+    """Return the value of a setting as a plain Python object."""
+    if name == "shrink" and value is None:
+        return None
+    if isinstance(default, bool):
+        wanted, fits = "True or False", isinstance(value, bool)
+        plain = value
+    else:
+        kind = numbers.Integral if name == "n_neurons" else numbers.Real
+        wanted, is_in_range = _RANGES.get(name, _POSITIVE)
+        fits = isinstance(value, kind) and not isinstance(value, bool)
+        fits = fits and math.isfinite(value) and is_in_range(value)
+        plain = value.item() if isinstance(value, np.generic) else value
+    if not fits:
+        example = Settings.__dataclass_fields__[name].default
+        raise ValidationError(
+            f"must be {wanted} (got {value!r}), such as {example!r}", attr=name
+        )
+    return plain
 
 
 def choose_neurons(neurons: Any) -> nengo.neurons.NeuronType:
@@ -137,7 +173,7 @@ def choose_neurons(neurons: Any) -> nengo.neurons.NeuronType:
     Raises
     ------
     ValidationError
-        If it is neither.
+        If it is neither, or `nengo.Direct`.
 
     Examples
     --------
@@ -145,8 +181,13 @@ def choose_neurons(neurons: Any) -> nengo.neurons.NeuronType:
     LIF()
     """
     if isinstance(neurons, nengo.neurons.NeuronType):
+        if isinstance(neurons, nengo.Direct):
+            raise ValidationError(
+                "nengo.Direct() has no neurons to learn from; use 'rate'",
+                attr="neurons",
+            )
         return neurons
-    if neurons not in NEURON_TYPES:
+    if not isinstance(neurons, str) or neurons not in NEURON_TYPES:
         raise ValidationError(
             f"must be {' or '.join(map(repr, NEURON_TYPES))}, or a Nengo neuron type "
             f"such as nengo.LIFRate() (got {neurons!r})",
