@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nengo_epes.files import write_atomically
+from nengo_epes.files import PathLike, write_atomically
 
 __all__ = ["read", "write"]
 
-PathLike = str | os.PathLike[str]
 Arrays = dict[str, npt.NDArray[Any]]
 
 VERSION = 1
@@ -76,14 +74,11 @@ def write(path: PathLike, kind: str, header: dict[str, Any], arrays: Arrays) -> 
     members["sha256"] = np.frombuffer(sha256, np.uint8)
 
     def write_npz(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            # as numpy.savez, whose allow_pickle exists only since numpy 2.1
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, array in members.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
+        # as numpy.savez, whose allow_pickle exists only since numpy 2.1
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, array in members.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
 
     write_atomically(path, write_npz)
 

@@ -1,14 +1,22 @@
-"""Writing files so that a reader never finds half of one."""
+"""Files that are complete or not there."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
+import re
+import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
+PathLike = str | os.PathLike[str]
 
-def check_writable(path: str | os.PathLike[str]) -> Path:
+_HOST = socket.gethostname()
+_writing: set[Path] = set()  # temporary files of this process
+
+
+def check_writable(path: PathLike) -> Path:
     """Refuse a path that cannot be written, before the work for it begins.
 
     Parameters
@@ -40,7 +48,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def make_folder(path: str | os.PathLike[str]) -> Path:
+def make_folder(path: PathLike) -> Path:
     """Make a folder, and those above it, where they are not there.
 
     Parameters
@@ -69,29 +77,79 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write_atomically(
-    path: str | os.PathLike[str], write: Callable[[Path], object]
-) -> None:
-    """Write a file beside its place and move it there when it is whole.
+def write_atomically(path: PathLike, write: Callable[[Path], object]) -> None:
+    """Write a file next to its place, and move it there when it is complete.
+
+    A process that is killed while it writes leaves a temporary file
+    ``.NAME.HOST-PID-RANDOM.tmp.SUFFIX`` next to the file. The next write of the same
+    file removes it, unless the process still runs.
 
     Parameters
     ----------
     path : path
-        The file to be written; what stood there stays until the new one is whole. Where
-        it is a symbolic link, what it leads to.
+        File to write. An existing file stays until the new file is complete. A symbolic
+        link stays, and the file that it leads to is written.
     write : callable
         ``write(temporary)`` writes the file; the temporary path has the same suffix.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, because the disk is full for example; the error
+        names the file, and an existing file stays as it was.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from nengo_epes.files import write_atomically
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "note.txt")
+    ...     write_atomically(path, lambda temporary: temporary.write_text("complete"))
+    ...     print(path.read_text())
+    complete
     """
     path = check_writable(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    # long names would become too long
+    beginning, end = f".{path.stem[:100]}.{_HOST}-", f".tmp{path.suffix}"
+    _remove_abandoned(path.parent, beginning, end)
+    owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f"{beginning}{owner}{end}")
+    _writing.add(temporary)
     try:
-        # mkstemp makes files private; give the mode that open() would have given
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # or the machine may stop with an empty file
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"{reason}; cannot write", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+        _writing.discard(temporary)
+
+
+def _remove_abandoned(folder: Path, beginning: str, end: str) -> None:
+    """Remove temporary files whose process has been killed."""
+    pattern = re.compile(rf"{re.escape(beginning)}(\d+)-[0-9a-f]+{re.escape(end)}")
+    with contextlib.suppress(OSError):  # they only take space
+        for other in folder.iterdir():
+            match = pattern.fullmatch(other.name)
+            if match and other not in _writing and not _is_running(int(match[1])):
+                other.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether another process of this machine runs."""
+    if pid == os.getpid():  # of a process that had the same number before
+        return False
+    if os.name == "nt":  # where signal 0 would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

@@ -1,8 +1,10 @@
-"""A simulation that is loaded goes on as if it had never stopped, or is refused."""
+"""A simulation that loads a checkpoint continues bit for bit, or is refused."""
 
 import json
 import os
+import pathlib
 import pickle
+import resource
 import subprocess
 import sys
 
@@ -10,15 +12,15 @@ import gymnasium
 import nengo
 import numpy as np
 import pytest
+from gymnasium.wrappers import NormalizeObservation, RescaleAction, TransformReward
+from nengo.exceptions import NengoWarning
 from numpy.testing import assert_array_equal
-from toy_environments import Counter
+from toy_environments import Counter, Ledger
 
-import nengo_epes
-from nengo_epes import checkpoints, z
-from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.rl.environment import Environment
-from nengo_epes.rl.evaluation import learned_weights
-from nengo_epes.rl.presets import build
+import nengo_epes.checkpoints
+from nengo_epes import EPES, checkpoints, learned, z
+from nengo_epes.checkpoints import CheckpointError, is_at_episode_start
+from nengo_epes.rl.environment import Environment, open_environment_of
 
 
 def simulator(net, **options):
@@ -26,259 +28,482 @@ def simulator(net, **options):
 
 
 def state(sim):
-    """All arrays of the signals as they are, without a look that would change them."""
-    return [array.copy() for array in dict.values(sim.signals)]
+    """Return the bytes of all signals and the counters of a simulator."""
+    arrays = (sim.signals[signal] for signal in list(sim.signals))
+    arrays = (x if isinstance(x, np.ndarray) else x.data for x in arrays)
+    return [sim.n_steps, sim.time, *(array.tobytes() for array in arrays)]
 
 
-def assert_goes_on(build, path, first=57, more=43):
-    """A new build that has run for a while, and is loaded, goes on bit for bit, also
-    in what it draws and records; and to save changes nothing."""
+def run_steps(sim, steps):
+    if steps:  # Nengo refuses to run none
+        sim.run_steps(steps)
+
+
+def run_to_episode_start(sim, at_least):
+    """Run a number of steps, and on to the start of an episode."""
+    run_steps(sim, at_least)
+    while not is_at_episode_start(sim):
+        sim.step()
+    return sim.n_steps
+
+
+def assert_continues(build, path, first=57, more=43, other=7):
+    """Assert that a loaded simulation ends where an uninterrupted one does.
+
+    The checkpoint is loaded into a new build, which has run for a while. Saving it
+    changes nothing. Return the number of steps at which it was saved.
+    """
     with simulator(build()) as sim:
-        sim.run_steps(first + more)
+        saved_at = run_to_episode_start(sim, first)
+        sim.run_steps(more)
         straight = state(sim)
-        recorded = [sim.data[probe][first:] for probe in sim.model.probes]
+        recorded = [sim.data[probe][saved_at:] for probe in sim.model.probes]
     with simulator(build()) as sim:
-        sim.run_steps(first)
-        checkpoints.save(sim, path, note={"steps": first})
+        sim.run_steps(saved_at)
+        checkpoints.save(sim, path, note={"steps": saved_at})
         sim.run_steps(more)
-        for before, after in zip(straight, state(sim), strict=True):
-            assert_array_equal(after, before)
-    with simulator(build()) as sim:
-        sim.run_steps(7)
-        assert checkpoints.load(sim, path) == {"steps": first}
-        assert sim.n_steps == first and np.isclose(sim.time, first * sim.dt)
-        sim.run_steps(more)
-        for before, after in zip(straight, state(sim), strict=True):
-            assert_array_equal(after, before)
-        for before, probe in zip(recorded, sim.model.probes, strict=True):
-            assert_array_equal(sim.data[probe], before)
+        assert state(sim) == straight
+    for steps in (0, other):
+        with simulator(build()) as sim:
+            run_steps(sim, steps)
+            assert checkpoints.load(sim, path) == {"steps": saved_at}
+            assert sim.n_steps == saved_at and np.isclose(sim.time, saved_at * sim.dt)
+            sim.run_steps(more)
+            assert state(sim) == straight
+            for before, probe in zip(recorded, sim.model.probes, strict=True):
+                assert_array_equal(sim.data[probe], before)
+    return saved_at
 
 
-class Drifting(nengo.Process):
-    """Keeps an array and a generator for itself, as old processes do."""
-
-    def make_step(self, shape_in, shape_out, dt, rng, state):
-        place, offset = np.zeros(shape_out), rng.uniform()
-        noise = np.random.default_rng(rng.randint(1000))
-
-        def step(t):
-            place[...] += noise.normal(size=shape_out) + offset
-            return place
-
-        return step
-
-
-def noisy():
-    """A network with all kinds of random numbers, some of them without a seed."""
-    rng = np.random.default_rng(3)
-    with nengo.Network(seed=8) as net:
-        target = nengo.Ensemble(10, 1)
-        for process in (
-            nengo.processes.WhiteNoise(),
-            nengo.processes.WhiteNoise(seed=3),
-            nengo.processes.FilteredNoise(),
-            nengo.processes.WhiteSignal(0.05, high=100),
-            Drifting(),
-        ):
-            node = nengo.Node(process, size_out=1)
-            nengo.Connection(node, target, synapse=z**-5)
-            nengo.Probe(node)
-        drawn = nengo.Node(lambda t: rng.normal())
-        nengo.Probe(drawn)
-        for neuron_type in (
-            nengo.PoissonSpiking(nengo.LIFRate()),
-            nengo.StochasticSpiking(nengo.LIFRate()),
-            nengo.AdaptiveLIF(),
-            nengo.Izhikevich(),
-        ):
-            ensemble = nengo.Ensemble(10, 1, neuron_type=neuron_type)
-            nengo.Connection(target, ensemble, synapse=nengo.Alpha(0.01))
-            nengo.Probe(ensemble.neurons)
-        policy = nengo_epes.networks.GaussianPolicy(1, period=0.004)
-        nengo.Connection(ensemble, policy.input, transform=[[1], [0]])
-        nengo.Probe(policy.action)
+def learner(neuron_type=nengo.LIF, seed=0, n=30, synapse=0.01, rate=1e-3, label=None):
+    """Return a network in which EPES and PES learn, with delays and filters."""
+    with nengo.Network(seed=seed) as net:
+        signal = nengo.Node(lambda t: np.sin(40 * t))
+        pre = nengo.Ensemble(n, 1, neuron_type=neuron_type(), label=label)
+        post = nengo.Ensemble(20, 1, neuron_type=neuron_type())
+        nengo.Connection(signal, pre, synapse=synapse)
+        rule = EPES(rate, trace_synapse=0.02, size_eligibility=0)
+        net.conn = nengo.Connection(pre, post, learning_rule_type=[rule, nengo.PES()])
+        for port in net.conn.learning_rule:
+            nengo.Connection(signal, port, synapse=z**-5)
+        full = EPES(rate, trace_synapse=nengo.Alpha(0.02), size_eligibility=1)
+        hidden = nengo.Connection(pre.neurons, post.neurons, transform=np.eye(20, n))
+        hidden.learning_rule_type = full
+        nengo.Connection(post, hidden.learning_rule[0], synapse=nengo.Alpha(0.01))
+        nengo.Connection(nengo.Node(1.0), hidden.learning_rule[1])
+        sparse = nengo.transforms.Sparse((20, n), indices=[[0, 1], [3, 2]], init=[1, 2])
+        nengo.Connection(pre.neurons, post.neurons, transform=sparse)
+        nengo.Probe(post)
+        nengo.Probe(net.conn, "weights")
     return net
 
 
-def test_random_numbers(tmp_path):
-    """The generators of processes, neurons, policies and functions of Nodes."""
-    assert_goes_on(noisy, tmp_path / "a")
+@pytest.mark.parametrize(
+    "neuron_type", [nengo.RectifiedLinear, nengo.LIF, nengo.AdaptiveLIF]
+)
+def test_plain_networks(neuron_type, tmp_path):
+    """EPES and PES, filters and delays, on rates and on spikes."""
+    saved_at = assert_continues(lambda: learner(neuron_type), tmp_path / "a.npz")
+    assert saved_at == 57  # a network without environments can be saved at any time
 
 
-def agent():
-    return build("CartPole-v1", 3, n_neurons=40)[0]
+def test_single_precision(tmp_path):
+    """Also in single precision."""
+    nengo.rc["precision"]["bits"] = "32"
+    assert_continues(learner, tmp_path / "a.npz")
 
 
-def test_agent_in_its_environment(tmp_path):
-    """An agent goes on in the middle of an episode, with the resets and actions that
-    would have come."""
-    assert_goes_on(agent, tmp_path / "a", first=331, more=300)
+def agent(environment, every=3, seed=4, **options):
+    """Return a network that acts in an environment, and learns from its rewards."""
+    env = Environment(environment, steps_per_action=every, **options)
+    with nengo.Network(seed=seed) as net:
+        net.env_node = nengo.Node(env)
+        pre = nengo.Ensemble(40, env.observation.stop, neuron_type=nengo.LIF())
+        nengo.Connection(net.env_node[env.observation], pre, synapse=None)
+        net.action = nengo.Node(size_in=env.n_actions)
+        rule = EPES(1e-4, trace_synapse=0.02, size_eligibility=0)
+        conn = nengo.Connection(
+            pre,
+            net.action,
+            function=lambda x: np.sin(np.arange(env.n_actions) + x[0]),
+            learning_rule_type=rule,
+        )
+        nengo.Connection(net.env_node[env.reward], conn.learning_rule, transform=0.1)
+        nengo.Connection(net.action, net.env_node, synapse=z**-1)
+        net.shown = nengo.Probe(net.env_node)
+        nengo.Probe(net.action)
+    net.env = env
+    return net
 
 
-def test_environment_that_was_handed_in(tmp_path):
-    """An environment that a user made stays the one that is simulated."""
-    env_nodes = []
+def cart_pole():
+    return gymnasium.make("CartPole-v1")
+
+
+def in_two_wrappers():
+    gym_env = gymnasium.make("Pendulum-v1", max_episode_steps=20)
+    return TransformReward(RescaleAction(gym_env, -1, 1), lambda reward: reward / 10)
+
+
+ENVIRONMENTS = {
+    "CartPole": "CartPole-v1",
+    "Pendulum": lambda: gymnasium.make("Pendulum-v1", max_episode_steps=20),
+    "LunarLander": "LunarLander-v3",
+    "InvertedPendulum": "InvertedPendulum-v5",
+    "FrozenLake": "FrozenLake-v1",
+    "two wrappers": in_two_wrappers,
+}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_environments(name, tmp_path):
+    """Agents continue in any environment, over later episodes too."""
+    if name == "LunarLander":
+        pytest.importorskip("Box2D")
+    if name == "InvertedPendulum":
+        pytest.importorskip("mujoco")
+    nets = []
 
     def build():
-        env_nodes.append(Counter(length=4))
-        with nengo.Network(seed=1) as net:
-            nengo.Probe(nengo.Node(Environment(env_nodes[-1], steps_per_action=2)))
-        return net
+        nets.append(agent(ENVIRONMENTS[name]))
+        return nets[-1]
 
-    assert_goes_on(build, tmp_path / "a", first=13, more=12)
-    # 25 steps are 13 slots, in each of which something is done to the environment
-    assert len(env_nodes[0].log) == 13
-    for env_node in env_nodes[1:]:
-        assert env_node.log == env_nodes[0].log
-
-
-END = """
-import sys
-import nengo
-from test_checkpoints import agent
-from nengo_epes import checkpoints
-start, steps, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-junk = [bytearray(17 * n) for n in range(int(sys.argv[4]))]  # other addresses
-with nengo.Simulator(agent(), progress_bar=False, optimize=False) as sim:
-    if start:
-        checkpoints.load(sim, start)
-    sim.run_steps(steps)
-    checkpoints.save(sim, path)
-"""
+    saved_at = assert_continues(build, tmp_path / "a.npz", first=100, more=400)
+    # the comparison covers several episodes
+    net = build()
+    with simulator(net) as sim:
+        sim.run_steps(saved_at + 400)
+        episodes = sim.data[net.shown][:, net.env.episode][:, 0]
+    assert episodes[saved_at - 1] >= 1
+    assert episodes[-1] > episodes[saved_at - 1]
 
 
-@pytest.mark.slow
-def test_processes(tmp_path):
-    """Three processes that share the work end where one of its own ends."""
-    finished = []
+def test_environment_with_an_info(tmp_path):
+    """The output of a function of the info is stored too."""
 
-    def run(start, steps, path, junk):
-        command = [sys.executable, "-W", "ignore", "-c", END]
-        folder = os.path.dirname(__file__)
-        paths = os.pathsep.join([folder, os.path.dirname(folder)])
-        subprocess.run(
-            [*command, start, str(steps), path, str(junk)],
-            check=True,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": str(junk)},
-            cwd=tmp_path,
-        )
-        header, arrays = checkpoints.archive.read(tmp_path / path)
-        # one pickle may be written in several ways
-        finished.append(arrays[: -header["environments"]])
+    class Told(Counter):
+        def reset(self, *, seed=None, options=None):
+            return super().reset(seed=seed)[0], {"seed": seed}
 
-    run("", 600, "alone", 1)
-    run("", 201, "a", 30)
-    run("a", 202, "b", 500)
-    run("b", 197, "c", 7)
-    for alone, shared in zip(finished[0], finished[-1], strict=True):
-        assert_array_equal(shared, alone)
+        def step(self, action):
+            *answer, _ = super().step(action)
+            return *answer, {"seed": self.steps}
+
+    def build():
+        return agent(Told, info=lambda info: [info["seed"]])
+
+    assert_continues(build, tmp_path / "a.npz")
 
 
-def small(seed=0, n_neurons=10, synapse=0.01, rate=1e-3, target=None):
-    with nengo.Network(seed=seed) as net:
-        pre = nengo.Ensemble(n_neurons, 1, seed=seed)
-        noise = nengo.Node(nengo.processes.WhiteNoise(seed=1), size_out=1)
-        nengo.Connection(noise, pre, synapse=synapse)
-        post = target or nengo.Ensemble(10, 1, seed=1)
-        learns = {"learning_rule_type": nengo.PES(rate)}
-        net.learned = nengo.Connection(pre, post, **learns)
-        nengo.Connection(noise, net.learned.learning_rule)
-        nengo.Probe(post)
-    return net
+def test_ready_made_environment(tmp_path):
+    """An environment that existed before its Node stays the one that is simulated."""
+    counters = []
+
+    def build():
+        counters.append(Counter(length=4))
+        return agent(counters[-1])
+
+    assert_continues(build, tmp_path / "a.npz")
+    for counter in counters[2:]:
+        seeds = [what for kind, what in counter.log if kind == "reset"]
+        saved = [what for kind, what in counters[0].log if kind == "reset"]
+        assert seeds[-2:] == saved[-2:]
 
 
-def damages(content):
-    """Checkpoints that are none any more, and what is said of them."""
-    line = content.index(b"\n")
-    yield b"", "is no checkpoint"
-    yield b"\x93NUMPY" + content, "is no checkpoint"
-    for end in (line, line + 1, len(content) // 2, len(content) - 1):
-        yield content[:end], "damaged or incomplete"
-    yield content + b"\0", "damaged or incomplete"
-    version = content.index(b" 1 ") + 1
-    yield content[:version] + b"2" + content[version + 1 :], "version '2'"
-    for place in range(0, len(content), 131):
-        flipped = bytearray(content)
-        flipped[place] ^= 1
-        yield bytes(flipped), "no checkpoint|damaged|version"
+def test_start_of_an_episode():
+    """It lasts from the simulator step with a reset to the end of the slot."""
+    env = Environment(Counter, {"length": 2}, steps_per_action=3)
+    with nengo.Network(seed=0) as net:
+        probe = nengo.Probe(nengo.Node(env))
+    with simulator(net) as sim:
+        found = [is_at_episode_start(sim)]
+        for _ in range(20):
+            sim.step()
+            found.append(is_at_episode_start(sim))
+        resets = sim.data[probe][:, env.reset][:, 0]
+    starts = np.convolve(resets, np.ones(3))[:20]
+    assert_array_equal(found, [1, *starts])
+    assert resets.sum() == 3
+
+
+def test_mid_episode_is_refused(tmp_path):
+    """In mid-episode nothing is written, also if another environment just started."""
+    with nengo.Network(seed=0) as net:
+        nengo.Node(Environment(Counter, {"length": 2}))
+        nengo.Node(Environment(Counter, {"length": 3}))
+    with simulator(net) as sim:
+        # episodes of 3 and 4 slots of 2 steps
+        saved = []
+        for _ in range(48):
+            sim.step()
+            try:
+                checkpoints.save(sim, tmp_path / "a.npz")
+                saved.append(sim.n_steps)
+            except CheckpointError as error:
+                assert "mid-episode" in str(error)
+                assert "until `checkpoints.is_at_episode_start(sim)`" in str(error)
+            if not saved:
+                assert not list(tmp_path.iterdir())
+        assert saved == [1, 2, 25, 26]
+
+
+def test_before_the_first_step(tmp_path):
+    """A simulation that has not run is saved, and loaded into one that has."""
+    path = tmp_path / "a.npz"
+    with simulator(agent("CartPole-v1")) as sim:
+        checkpoints.save(sim, path)
+        sim.run_steps(50)
+        straight = state(sim)
+    with simulator(agent("CartPole-v1")) as sim:
+        sim.run_steps(31)
+        checkpoints.load(sim, path)
+        assert sim.n_steps == 0
+        sim.run_steps(50)
+        assert state(sim) == straight
+
+
+def test_reset_after_a_load(tmp_path):
+    """`Simulator.reset` starts from the first episode again."""
+    net = agent("CartPole-v1")
+    with simulator(net) as sim:
+        saved_at = run_to_episode_start(sim, 40)
+        checkpoints.save(sim, tmp_path / "a.npz")
+        sim.reset()
+        sim.run_steps(saved_at)
+        straight = state(sim)
+        checkpoints.load(sim, tmp_path / "a.npz")
+        assert state(sim) == straight
+        sim.run_steps(5)
+        sim.reset()
+        sim.run_steps(saved_at)
+        assert state(sim) == straight
 
 
 def assert_refused(sim, path, message):
-    """It is refused with the reason, and the simulation is as it was."""
+    """Assert that a load is refused with a reason, and changes nothing."""
     before, recorded = state(sim), [len(sim.data[p]) for p in sim.model.probes]
-    drawn = [pickle.dumps(x) for x in checkpoints.hidden.find(sim, before)[0]]
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message) as caught:
         checkpoints.load(sim, path)
+    text = str(caught.value)
+    del caught  # its traceback refers to the signals
+    assert text.count(str(path)) == 1
+    assert state(sim) == before
     assert recorded == [len(sim.data[p]) for p in sim.model.probes]
-    assert drawn == [pickle.dumps(x) for x in checkpoints.hidden.find(sim, before)[0]]
-    for was, now in zip(before, state(sim), strict=True):
-        assert_array_equal(now, was)
+    return text
 
 
-def test_damaged_files(tmp_path):
-    """A file of which any byte is missing or another one is refused."""
-    path = tmp_path / "a"
-    with simulator(small()) as sim:
-        sim.run_steps(20)
+@pytest.mark.parametrize("steps", [0, 33])
+def test_environment_that_remembers(steps, tmp_path):
+    """A wrapper whose memory shows in the observation is refused by name; the
+    simulation continues as if nothing had happened."""
+
+    def build():
+        ledger = Ledger(lambda: NormalizeObservation(cart_pole()))
+        net = agent(ledger.open)
+        net.ledger = ledger
+        return net
+
+    path, net = tmp_path / "a.npz", build()
+    with simulator(net) as sim:
+        run_to_episode_start(sim, 60)
         checkpoints.save(sim, path)
-        content = path.read_bytes()
-        sim.run_steps(20)
-        for damaged, message in damages(content):
-            path.write_bytes(damaged)
-            assert_refused(sim, path, message)
-        path.write_bytes(content)
+    with simulator(build()) as sim:
+        sim.run_steps(steps + 90)
+        straight = state(sim)
+    net = build()
+    with simulator(net) as sim:
+        run_steps(sim, steps)
+        text = assert_refused(sim, path, r"CartPole-v1: episode \d starts with another")
+        assert "remembers something between episodes" in text
+        # the environment that was opened for the comparison is closed again
+        assert net.ledger.opened - net.ledger.closed == 1
+        if steps:  # before the first step, the wrapper has seen one reset more
+            sim.run_steps(90)
+            assert state(sim) == straight
+    assert net.ledger.opened == net.ledger.closed
+
+
+def test_used_environment_is_replaced(tmp_path):
+    """Loading opens a new environment if this one has been used, and closes it."""
+    ledger = Ledger()
+    net = agent(ledger.open)
+    with simulator(net) as sim:
+        checkpoints.save(sim, tmp_path / "start.npz")
+        run_to_episode_start(sim, 20)
+        checkpoints.save(sim, tmp_path / "a.npz")
+    assert ledger.opened == ledger.closed == 2
+    with simulator(net) as sim:
+        unused = open_environment_of(sim, net.env_node)
+        checkpoints.load(sim, tmp_path / "a.npz")
+        assert open_environment_of(sim, net.env_node) is unused
+        for name in ("a.npz", "start.npz"):
+            used = open_environment_of(sim, net.env_node)
+            checkpoints.load(sim, tmp_path / name)
+            assert open_environment_of(sim, net.env_node) is not used
+            assert ledger.opened - ledger.closed == 1
+            sim.run_steps(1)
+        # an environment that was closed by an error is replaced too
+        current = open_environment_of(sim, net.env_node)
+        current.step = lambda action: 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            sim.run_steps(9)
+        assert ledger.opened == ledger.closed
+        checkpoints.load(sim, tmp_path / "a.npz")
+        sim.run_steps(9)
+    assert ledger.opened == ledger.closed
+
+
+def test_other_versions_of_an_environment(tmp_path):
+    """An environment that draws other initial states is refused."""
+
+    class Shifted(Counter):
+        shift = 0.0
+
+        def reset(self, *, seed=None, options=None):
+            seen, info = super().reset(seed=seed)
+            return seen + self.shift, info
+
+    with simulator(agent(Shifted)) as sim:
+        sim.run_steps(2)
+        checkpoints.save(sim, tmp_path / "a.npz")
+    with simulator(agent(Shifted)) as sim:
+        Shifted.shift = 1e-6
+        assert_refused(
+            sim, tmp_path / "a.npz", "Shifted: episode 0 starts with another"
+        )
+
+
+def test_seed_of_the_environment(tmp_path):
+    """A network with another seed of its environment is refused."""
+    with simulator(agent(Counter, info=lambda info: [1.0])) as sim:
+        checkpoints.save(sim, tmp_path / "a.npz")
+    with simulator(agent(Counter, seed=5)) as sim:
+        assert_refused(
+            sim, tmp_path / "a.npz", "another network seed .got 4 .*, 5 here"
+        )
+    with simulator(agent(Counter, info=lambda info: [1.0])) as sim:
+        (op,) = (op for op in sim.step_order if "Environment" in str(op))
+        sim.signals[op.state["seed"]] = 7
+        text = assert_refused(sim, tmp_path / "a.npz", "the seed is 7 .got a file with")
+        assert "set the seed of the environment or network" in text
+
+
+def test_lesioned_constant(tmp_path):
+    """A constant that was changed by hand is part of the state."""
+
+    def build():
+        with nengo.Network(seed=1) as net:
+            a, b = nengo.Ensemble(60, 1, seed=2), nengo.Ensemble(50, 1, seed=3)
+            nengo.Connection(nengo.Node(0.5), a)
+            solver = nengo.solvers.LstsqL2(weights=True)
+            net.conn = nengo.Connection(a, b, seed=4, solver=solver)
+            nengo.Probe(b.neurons, "input")
+        return net
+
+    def weights(sim, net):
+        return sim.signals[sim.model.sig[net.conn]["weights"]]
+
+    path, net = tmp_path / "a.npz", build()
+    with simulator(net) as sim:
+        sim.run_steps(50)
+        intact = weights(sim, net).copy()
+        row, column = np.unravel_index(abs(intact).argmax(), intact.shape)
+        weights(sim, net).setflags(write=True)
+        weights(sim, net)[row, column] = 0.0
+        checkpoints.save(sim, path)
+        sim.run_steps(50)
+        straight = state(sim)
+        expected = sim.data[sim.model.probes[0]][50:]
+    net = build()
+    with simulator(net) as sim:
+        assert_array_equal(weights(sim, net), intact)
         checkpoints.load(sim, path)
-        assert sim.n_steps == 20
+        intact[row, column] = 0.0
+        assert_array_equal(weights(sim, net), intact)
+        assert not weights(sim, net).flags.writeable
+        sim.run_steps(50)
+        assert state(sim) == straight
+        assert_array_equal(sim.data[sim.model.probes[0]], expected)
+
+
+def test_constant_that_cannot_be_set(tmp_path):
+    """A constant of the user's, which Nengo protects, is refused if it differs."""
+
+    def build(value):
+        with nengo.Network(seed=0) as net:
+            nengo.Connection(nengo.Node([value, 1.0]), nengo.Ensemble(5, 2))
+        return net
+
+    def protected(sim):
+        # as in an array that was read from a file without write access
+        (signal,) = (x for x in sim.signals if x.name.endswith(".out"))
+        memory = np.frombuffer(sim.signals[signal].tobytes(), dtype=float)
+        dict.__setitem__(sim.signals, signal, memory)
+
+    with simulator(build(0.5)) as sim:
+        sim.run_steps(3)
+        checkpoints.save(sim, tmp_path / "a.npz")
+    for value in (0.25, 0.5):
+        with simulator(build(value)) as sim:
+            protected(sim)
+            if value == 0.5:
+                checkpoints.load(sim, tmp_path / "a.npz")
+                assert sim.n_steps == 3
+            else:
+                assert_refused(sim, tmp_path / "a.npz", "constant .*saved value")
+
+
+def saved(path, steps=20, **options):
+    with simulator(learner(**options)) as sim:
+        sim.run_steps(steps)
+        checkpoints.save(sim, path)
+    return path
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": 1}, "begins with other values"),
-        ({"n_neurons": 11}, r"\[10\]\), here it is \(.*\[11\]\)"),
-        ({"synapse": 0.02}, r"Lowpass\(tau=0.01\).*here.*Lowpass\(tau=0.02\)"),
-        ({"synapse": None}, "operators"),
-        ({"rate": 1e-4}, "learning_rate': '0.001'.*'0.0001'"),
+        ({"seed": 1}, r"\(got 0 in the file, 1 here\); give the network"),
+        ({"n": 31}, r"signal \d+ \(got .*bias \(30,\).*bias \(31,\).*; build the netw"),
+        ({"synapse": 0.02}, r"\(got .*Lowpass\(tau=0.01\).* in the file.*tau=0\.02"),
+        (
+            {"synapse": None},
+            r"network \(got \d+ signals, \d+ operators in the file, \d",
+        ),
+        ({"rate": 0.1}, r"\(got .*learning_rate=0\.001.* file, .*learning_rate=0\.1"),
+        ({"neuron_type": nengo.LIFRate}, r"network \(got"),
+        ({"label": "sensory"}, r"signal \d+ \(got <Ensemble.*'sensory'.* here\)"),
     ],
 )
 def test_other_networks(options, message, tmp_path):
-    """The checkpoint of another network is refused, and the difference is named."""
-    with simulator(small()) as sim:
-        sim.run_steps(20)
-        checkpoints.save(sim, tmp_path / "a")
-    with simulator(small(**options)) as sim:
+    """The checkpoint of another network is refused; the difference is named, with both
+    values and a remedy."""
+    path = saved(tmp_path / "a.npz")
+    with simulator(learner(**options)) as sim:
         sim.run_steps(3)
-        assert_refused(sim, tmp_path / "a", f"(?s)another network.*({message})")
+        assert_refused(sim, path, f"(?s)another .*?{message}")
 
 
-def test_other_simulators(tmp_path):
-    """Another dt, another seed and other libraries are refused; and what is closed or
-    optimized is refused before a file is written."""
-    path = tmp_path / "a"
-    with simulator(small()) as sim:
+@pytest.mark.parametrize("length", [20, 3000])
+def test_inputs_of_any_length(length, tmp_path):
+    """A network that plays other inputs is refused, however many there are."""
+
+    def played(inputs):
+        with nengo.Network(seed=0) as net:
+            player = nengo.Node(nengo.processes.PresentInput(inputs, 0.001))
+            nengo.Connection(player, nengo.Ensemble(10, 1))
+        return simulator(net)
+
+    inputs, path = np.zeros((length, 1)), tmp_path / "a.npz"
+    with played(inputs) as sim:
+        sim.run_steps(3)
         checkpoints.save(sim, path)
-    with pytest.raises(CheckpointError, match="closed"):
-        checkpoints.save(sim, tmp_path / "b")
-    with pytest.raises(CheckpointError, match=r"is no nengo\.Simulator"):
-        checkpoints.save(small(), tmp_path / "b")
-    with simulator(small(), dt=0.002) as sim:
-        assert_refused(sim, path, r"its dt is 0.001 s, here it is 0.002 s")
-    with simulator(small(), seed=7) as sim:
-        assert_refused(sim, path, "its seed is 1, here it is 7; give.*seed=1")
-    with nengo.Simulator(small()) as sim:
-        assert_refused(sim, path, "optimize=False")
-        with pytest.raises(CheckpointError, match="optimize=False"):
-            checkpoints.save(sim, tmp_path / "b")
-    assert [file.name for file in tmp_path.iterdir()] == ["a"]
-
-
-def test_other_libraries(tmp_path, monkeypatch):
-    """What another nengo_epes wrote is refused, with its version."""
-    with simulator(small()) as sim:
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoints.simulators, "__version__", "99.0")
-            checkpoints.save(sim, tmp_path / "a")
-        assert_refused(sim, tmp_path / "a", "nengo_epes 99.0, and here is")
+    with played(inputs.copy()) as sim:
+        checkpoints.load(sim, path)
+        assert sim.n_steps == 3
+    inputs[length // 2] = 0.5
+    with played(inputs) as sim:
+        assert_refused(sim, path, "another operator .*PresentInput")
 
 
 def test_objects_in_another_order(tmp_path):
@@ -288,117 +513,278 @@ def test_objects_in_another_order(tmp_path):
         with nengo.Network(seed=0) as net:
             source = nengo.Node(0.5)
             twins = [nengo.Ensemble(10, 1, seed=1) for _ in range(2)]
-            order = twins[::-1] if second_first else twins
-            for twin in order:
+            for twin in twins[::-1] if second_first else twins:
                 nengo.Connection(source, twin, synapse=0.1, seed=2)
         return net
 
     with simulator(build(False)) as sim:
-        checkpoints.save(sim, tmp_path / "a")
-        checkpoints.load(sim, tmp_path / "a")
+        checkpoints.save(sim, tmp_path / "a.npz")
+        checkpoints.load(sim, tmp_path / "a.npz")
     with simulator(build(True)) as sim:
-        assert_refused(sim, tmp_path / "a", "other signals|other objects")
+        assert_refused(sim, tmp_path / "a.npz", "another (operator|signal)")
 
 
-def test_writing_fails(tmp_path, monkeypatch):
-    """The last checkpoint stays when the next one cannot be written."""
-
-    def fails(*_):
-        raise OSError("disk full")
-
-    path = tmp_path / "a"
-    with simulator(small()) as sim:
-        sim.run_steps(5)
-        checkpoints.save(sim, path)
-        sim.run_steps(5)
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", fails)
-            with pytest.raises(OSError, match="disk full"):
-                checkpoints.save(sim, path)
-        with pytest.raises(TypeError, match="a note can be what JSON can hold"):
-            checkpoints.save(sim, path, note=object())
-        assert list(tmp_path.iterdir()) == [path]
+def test_other_simulators(tmp_path, monkeypatch):
+    """Another time step, seed, precision or version is refused by name."""
+    path = saved(tmp_path / "a.npz")
+    with simulator(learner(), dt=0.002) as sim:
+        message = r"another dt \(got 0.001 in the file, 0.002 here\); pass the `dt`"
+        assert_refused(sim, path, message)
+    with simulator(learner(), seed=7) as sim:
+        message = r"another simulator seed \(got 1 in the file, 7 here\); pass the `see"
+        assert_refused(sim, path, message)
+    with simulator(learner()) as sim:
+        monkeypatch.setattr(nengo_epes.checkpoints, "__version__", "99.0")
+        message = "another versions .got nengo .*, nengo_epes 99.0 here.; install"
+        assert_refused(sim, path, message)
+        monkeypatch.undo()
         checkpoints.load(sim, path)
-        assert sim.n_steps == 5
+        nengo.rc["precision"]["bits"] = "32"
+    with simulator(learner()) as sim:
+        message = r"another precision .got float64, int64 in the file, float32, int32"
+        assert "precision']['bits']" in assert_refused(sim, path, message)
 
 
-class Counting(nengo.Process):
-    """Counts in a variable, which nobody else can set."""
-
-    def make_step(self, shape_in, shape_out, dt, rng, state):
-        count = 0
-
-        def step(t):
-            nonlocal count
-            count += 1
-            return count
-
-        return step
-
-
-class Pickled(Counter, gymnasium.utils.EzPickle):
-    """Its pickle is a new one, as Gymnasium's Box2D and MuJoCo environments are."""
-
-    def __init__(self):
-        gymnasium.utils.EzPickle.__init__(self)
-        Counter.__init__(self)
-
-
-class Open(Counter):
-    """Holds what cannot be pickled."""
-
-    def __init__(self):
-        super().__init__()
-        self.window = open(os.devnull)
-
-    def close(self):
-        self.window.close()
-
-
-@pytest.mark.parametrize(
-    ("process", "message"),
-    [
-        (Counting(), "the process Counting.* keeps .*step.* make_state"),
-        (Environment(Pickled()), "Gymnasium pickles only how its Pickled was made"),
-        (Environment(opened := Open()), "cannot be pickled"),
-    ],
-)
-def test_what_cannot_be_saved(process, message, tmp_path):
-    """State that cannot be had is refused by name, and no file is written."""
-    with nengo.Network(seed=0) as net:
-        nengo.Node(process, size_out=process.default_size_out or 1)
-    with simulator(net) as sim:
-        sim.run_steps(3)
-        with pytest.raises(CheckpointError, match=message):
-            checkpoints.save(sim, tmp_path / "a")
+def test_refused_simulators(tmp_path):
+    """A closed or optimized simulator is refused before a file is written or read."""
+    with simulator(learner()) as closed:
+        pass
+    with nengo.Simulator(learner()) as optimized:
+        for sim, message in (
+            (closed, "closed; use it before close"),
+            (optimized, "optimized, .*pass optimize=False"),
+            (learner(), r"not a nengo\.Simulator"),
+        ):
+            for use in (
+                lambda sim=sim: checkpoints.save(sim, tmp_path / "a.npz"),
+                lambda sim=sim: checkpoints.load(sim, tmp_path / "none.npz"),
+                lambda sim=sim: is_at_episode_start(sim),
+            ):
+                with pytest.raises(CheckpointError, match=message):
+                    use()
     assert not list(tmp_path.iterdir())
-    opened.close()
+
+
+def test_random_numbers_are_named(tmp_path):
+    """Noise and stochastic neurons give a warning with their names; other processes and
+    neurons give none."""
+    quiet = (nengo.processes.WhiteSignal(1.0, 5), nengo.processes.PresentInput([1], 1))
+    noisy = (nengo.processes.WhiteNoise(seed=3), nengo.processes.BrownNoise())
+    stochastic = (
+        nengo.PoissonSpiking(nengo.LIFRate()),
+        nengo.StochasticSpiking(nengo.LIFRate()),
+    )
+    for things in (quiet, noisy + stochastic):
+        with nengo.Network(seed=0) as net:
+            for thing in things:
+                if isinstance(thing, nengo.Process):
+                    nengo.Node(thing, size_out=1)
+                else:
+                    nengo.Ensemble(5, 1, neuron_type=thing)
+            nengo.Ensemble(5, 1, neuron_type=nengo.RegularSpiking(nengo.LIFRate()))
+        with simulator(net) as sim:
+            sim.run_steps(3)
+            if things is quiet:
+                checkpoints.save(sim, tmp_path / "a.npz")
+                continue
+            with pytest.warns(NengoWarning) as caught:
+                checkpoints.save(sim, tmp_path / "a.npz")
+            (text,) = (str(warning.message) for warning in caught)
+            names = ("WhiteNoise(", "BrownNoise(", "PoissonSpiking(", "StochasticSpik")
+            assert all(name in text for name in names)
+            assert "continues with other numbers" in text
+            checkpoints.load(sim, tmp_path / "a.npz")
+
+
+def test_noise_of_an_ensemble(tmp_path):
+    """Noise that is injected into neurons is found."""
+    with nengo.Network(seed=0) as net:
+        nengo.Ensemble(5, 1, noise=nengo.processes.WhiteNoise())
+    with simulator(net) as sim, pytest.warns(NengoWarning, match="WhiteNoise"):
+        checkpoints.save(sim, tmp_path / "a.npz")
+
+
+def test_processes_share_the_work(tmp_path):
+    """Processes that continue each other's work end where a single one ends."""
+    code = """
+import sys
+from test_checkpoints import agent, run_to_episode_start, simulator, state
+from nengo_epes import checkpoints
+import hashlib, nengo
+nengo.rc["progress"]["progress_bar"] = "False"
+start, steps, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+junk = [bytearray(17 * n) for n in range(int(sys.argv[4]))]  # other addresses
+with simulator(agent("CartPole-v1")) as sim:
+    if start:
+        checkpoints.load(sim, start)
+    run_to_episode_start(sim, steps - sim.n_steps)
+    checkpoints.save(sim, path)
+    print(sim.n_steps, hashlib.sha256(repr(state(sim)).encode()).hexdigest())
+"""
+
+    def run(start, steps, path, junk):
+        folder = os.path.dirname(__file__)
+        paths = os.pathsep.join([folder, os.path.dirname(folder)])
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, start, str(steps), path, junk],
+            check=True,
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": junk},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    alone = run("", 400, "alone", "1")
+    run("", 150, "a", "30")
+    assert run("a", 400, "b", "500") == alone
+
+
+# --- files -------------------------------------------------------------------------
+
+
+def tiny():
+    with nengo.Network(seed=0) as net:
+        pre, post = nengo.Ensemble(5, 1), nengo.Node(size_in=1)
+        net.conn = nengo.Connection(pre, post, learning_rule_type=nengo.PES(1e-2))
+        nengo.Connection(nengo.Node(1.0), net.conn.learning_rule)
+    return net
+
+
+@pytest.mark.parametrize("module", [checkpoints, learned])
+def test_damaged_files(module, tmp_path):
+    """Each of 1,000 files with a changed byte, and of 200 files that are cut off, is
+    refused by an error that changes nothing, or gives the saved values."""
+    path, rng, n_refused = tmp_path / "a.npz", np.random.default_rng(0), 0
+    net = tiny()
+    with simulator(net) as sim:
+        sim.run_steps(20)
+        module.save(sim, path)
+        good, expected = path.read_bytes(), state(sim)
+        weights = learned.weights(sim, net.conn)
+        sim.run_steps(20)
+        checkpoints.save(sim, tmp_path / "other.npz")
+        other = state(sim)
+        for trial in range(1200):
+            place, damaged = rng.integers(len(good)), bytearray(good)
+            if trial < 1000:
+                damaged[place] ^= 1 << rng.integers(8)
+            else:
+                del damaged[place:]
+            path.write_bytes(damaged)
+            try:
+                module.load(sim, path)
+            except ValueError as error:
+                assert str(path) in str(error)
+                assert state(sim) == other
+                n_refused += 1
+            else:
+                assert_array_equal(learned.weights(sim, net.conn), weights)
+                assert module is learned or state(sim) == expected
+                checkpoints.load(sim, tmp_path / "other.npz")
+    assert 900 < n_refused < 1200  # some bytes of an archive have no meaning
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_pickles_are_not_loaded(tmp_path):
+    """A pickle in the place of an array, the header or the file runs no code."""
+    good = saved(tmp_path / "good.npz")
+    with np.load(good) as file:
+        members = dict(file)
+    bomb = np.array([Bomb(tmp_path / "exploded")], dtype=object)
+    for name in members:
+        np.savez(tmp_path / f"{name}.npz", **{**members, name: bomb})
+    np.save(tmp_path / "array.npy", bomb)
+    (tmp_path / "pickle").write_bytes(pickle.dumps(bomb[0]))
+    crafted = sorted(set(tmp_path.iterdir()) - {good})
+    assert len(crafted) == len(members) + 2
+    with simulator(learner()) as sim:
+        for path in crafted:
+            assert_refused(
+                sim, path, "not an intact file of the kind nengo_epes-checkpoint"
+            )
+    assert not (tmp_path / "exploded").exists()
+    pickle.loads((tmp_path / "pickle").read_bytes())
+    assert (tmp_path / "exploded").exists()  # the bomb works
 
 
 def test_file_is_plain_data(tmp_path):
-    """Without an environment nothing in the file is a pickle."""
-    path = tmp_path / "a"
-    with simulator(small()) as sim:
-        checkpoints.save(sim, path, note=[1, "two"])
-    path.with_suffix(".npz").write_bytes(path.read_bytes().split(b"\n", 1)[1])
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-        header = json.loads(file["header"].tobytes())
-        assert all(file[name].dtype != object for name in file)
-    assert header["note"] == [1, "two"] and header["environments"] == 0
+    """The file is an .npz without objects; the note is JSON."""
+    path = tmp_path / "a.npz"
+    with simulator(agent("CartPole-v1")) as sim:
+        checkpoints.save(sim, path, note=[1, "two", None])
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes())
+            assert all(file[name].dtype != object for name in file)
+        assert header["header"]["note"] == [1, "two", None]
+        assert checkpoints.load(sim, path) == [1, "two", None]
+        for note, error in ((object(), TypeError), (np.nan, ValueError)):
+            with pytest.raises(error, match="JSON"):
+                checkpoints.save(sim, path, note=note)
+        assert checkpoints.load(sim, path) == [1, "two", None]
 
 
-def test_learned_weights_agree(tmp_path):
-    """What was learned is there at once when it is loaded."""
-    seen = []
-    for loads in (False, True):
-        net, _, learner = build("CartPole-v1", 3, n_neurons=40)
-        with simulator(net) as sim:
-            if loads:
-                checkpoints.load(sim, tmp_path / "a")
-            else:
-                sim.run_steps(400)
-                checkpoints.save(sim, tmp_path / "a")
-            seen.append(learned_weights(sim, learner))
-    assert np.any(seen[0]["actor"])
-    for name, weights in seen[0].items():
-        assert_array_equal(seen[1][name], weights)
+def test_other_files(tmp_path):
+    """A file of another function, of another version, or no archive is refused."""
+    path = tmp_path / "a.npz"
+    with simulator(tiny()) as sim:
+        learned.save(sim, path)
+        assert_refused(sim, path, "got ValueError: nengo_epes-learned, version 1")
+        checkpoints.save(sim, path)
+        with pytest.raises(ValueError, match="nengo_epes-checkpoint, version 1"):
+            learned.load(sim, path)
+        header = {"kind": "nengo_epes-checkpoint", "version": 99}
+        text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        np.savez(path, header=text)
+        assert_refused(sim, path, "version 1 .got .*version 99.; write it again")
+        path.write_text("text")
+        assert_refused(sim, path, "not an intact file")
+        with pytest.raises(FileNotFoundError):
+            checkpoints.load(sim, tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("module", [checkpoints, learned])
+def test_full_disk(module, tmp_path):
+    """A disk that is full keeps the last good file; the message names it."""
+    path = tmp_path / "a.npz"
+    with simulator(learner()) as sim:
+        module.save(sim, path)
+        before = path.read_bytes()
+        sim.run_steps(20)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+        try:
+            with pytest.raises(OSError, match=r"a\.npz") as caught:
+                module.save(sim, path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert caught.value.filename == str(path)
+        assert path.read_bytes() == before
+        assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+        module.save(sim, path)
+        assert path.read_bytes() != before
+
+
+def test_read_only_folder(tmp_path, monkeypatch):
+    """A folder that cannot be written keeps the last good file."""
+    path = saved(tmp_path / "a.npz")
+    before = path.read_bytes()
+    tmp_path.chmod(0o555)
+    # the superuser may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    try:
+        with pytest.raises(PermissionError, match=str(tmp_path)):
+            saved(path, steps=3)
+    finally:
+        tmp_path.chmod(0o755)
+    assert path.read_bytes() == before
+    assert list(pathlib.Path(tmp_path).iterdir()) == [path]

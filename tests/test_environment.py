@@ -15,7 +15,7 @@ from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import Counter, Faulty, Ledger
 
-from nengo_epes import z
+from nengo_epes import EPES, z
 from nengo_epes.rl.environment import (
     SIGNALS,
     Environment,
@@ -576,7 +576,7 @@ def test_closed_next_to_learning():
             pre = nengo.Ensemble(20, 2, neuron_type=nengo.AdaptiveLIF())
             nengo.Connection(env_node[:2], pre, synapse=nengo.Alpha(0.01))
             post = nengo.Node(lambda t, x: x, size_in=1)
-            rules = [nengo.PES(), nengo.RLS()]
+            rules = [nengo.PES(), nengo.RLS(), EPES(size_eligibility=0)]
             conn = nengo.Connection(
                 pre, post, function=lambda x: x[0], learning_rule_type=rules
             )

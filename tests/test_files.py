@@ -1,7 +1,13 @@
 """Files are whole or not there."""
 
+import errno
 import os
+import re
+import signal
+import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +70,108 @@ def test_folder_in_the_place_of_a_file(tmp_path):
     for taken in (folder / "c", folder / "c" / "d"):
         with pytest.raises(OSError, match=f"no folder {taken} can be made: .*another"):
             make_folder(taken)
+
+
+WRITER = """
+import sys, time
+from nengo_epes.files import write_atomically
+
+def write(temporary):
+    temporary.write_text("incomplete")
+    print(temporary.name, flush=True)
+    time.sleep(600)
+
+write_atomically(sys.argv[1], write)
+"""
+
+
+def start_writer(path):
+    """Start a process that is in the middle of a write; return it, and its file."""
+    command = [sys.executable, "-c", WRITER, str(path)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return writer, path.with_name(writer.stdout.readline().strip())
+
+
+def stop(writer):
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+
+
+def test_temporary_files_of_killed_processes(tmp_path):
+    """The next write of the same file removes what a killed process left, and nothing
+    else: not what a process is writing, nor what belongs to other files."""
+    path = tmp_path / "model.npz"
+    path.write_text("old")
+    writer, in_use = start_writer(path)
+    elsewhere, of_another_file = start_writer(tmp_path / "model.2.npz")
+    stop(elsewhere)
+    killed, abandoned = start_writer(path)
+    stop(killed)
+    similar = [tmp_path / ".model.npz", tmp_path / ".model.tmp.npz"]
+    host = socket.gethostname()
+    similar.append(tmp_path / f".model.another-host-{killed.pid}-ab.tmp.npz")
+    similar.append(tmp_path / f".model.{host}-{killed.pid}-ab.tmp.csv")
+    similar.append(tmp_path / f".model.{host}-1{'0' * 30}-ab.tmp.npz")  # no such number
+    for other in similar:
+        other.write_text("of the user")
+    try:
+        expected = {path, in_use, of_another_file, *similar}
+        assert set(tmp_path.iterdir()) == {abandoned, *expected}
+        write_atomically(path, lambda temporary: temporary.write_text("new"))
+        assert path.read_text() == "new"
+        assert set(tmp_path.iterdir()) == expected
+    finally:
+        stop(writer)
+    write_atomically(path, lambda temporary: temporary.write_text("newer"))
+    assert set(tmp_path.iterdir()) == {path, of_another_file, *similar}
+
+
+def test_temporary_file_of_an_earlier_process_of_the_same_number(tmp_path):
+    """In a container, each process that is started has the same number."""
+    path = tmp_path / "a.txt"
+
+    def nested(temporary):
+        # written by this process at the same time, for example by another thread
+        write_atomically(path, lambda other: other.write_text("first"))
+        assert path.read_text() == "first"
+        temporary.write_text("second")
+
+    name = f".a.{socket.gethostname()}-{os.getpid()}-0123abcd.tmp.txt"
+    (tmp_path / name).write_text("incomplete")
+    write_atomically(path, nested)
+    assert path.read_text() == "second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("length", [1, 250, 251])
+def test_long_names(length, tmp_path):
+    """A file may have the longest name that the system allows."""
+    path = tmp_path / ("n" * length + ".txt")
+    write_atomically(path, lambda temporary: temporary.write_text("new"))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, None])
+def test_full_disk_names_the_file(number, tmp_path, monkeypatch):
+    """An error of a write without a name has the name of the file, not of the temporary
+    file; errors of the caller's own files stay as they are."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def full(handle):
+        raise OSError(number, os.strerror(number)) if number else OSError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=re.escape(str(path))) as caught:
+            write_atomically(path, lambda temporary: temporary.write_text("new"))
+    assert caught.value.errno == number
+    assert (os.strerror(number) if number else "full") in str(caught.value)
+    assert ".tmp" not in str(caught.value)
+    with pytest.raises(IsADirectoryError, match=re.escape(f"'{tmp_path}'")):
+        write_atomically(path, lambda temporary: tmp_path.open("w"))
+    with pytest.raises(FileNotFoundError, match=re.escape(f"'{path}'")):
+        write_atomically(path, lambda temporary: temporary.open())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import weakref
 
 import nengo
 import numpy as np
@@ -13,6 +13,7 @@ from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
 from nengo.params import DictParam, IntParam, NdarrayParam, Parameter
 
 from nengo_epes.rl import gym_calls
+from nengo_epes.rl.opening import OpenEnvironments
 from nengo_epes.rl.spaces import (
     ActionSpace,
     ObservationSpace,
@@ -221,11 +222,8 @@ class Environment(nengo.Process):
         seed=None,
         info=None,
     ):
-        # set by the builder, and by unpickling in mid-episode
-        self._seed = self._unpickled = None
-        # open environments, by the id of an array that lives as long as its simulator
-        self._opened = {}
-        self._n_info = 0
+        self._seed, self._n_info = None, 0  # the seed is set by the builder
+        self._opened = OpenEnvironments(environment, arguments or {})
         gym_env = open_environment(environment, arguments or {})
         try:
             self.observation_space = getattr(gym_env, "observation_space", None)
@@ -268,25 +266,6 @@ class Environment(nengo.Process):
         }
         given = [f"{k}={v!r}" for k, v in settings.items() if v is not None]
         return f"{type(self).__name__}({', '.join([repr(self.environment), *given])})"
-
-    def __getstate__(self):
-        """Return what is pickled, with the environment of the one open simulator."""
-        state = super().__getstate__()
-        opened = list(state.pop("_opened").values())
-        if opened and opened[0] is not self.environment:
-            if len(opened) > 1:
-                raise ValueError(
-                    f"{self.environment}: open in {len(opened)} simulators of one "
-                    "model, whose environments cannot be told apart; close all but one "
-                    "of them before you pickle it"
-                )
-            _refuse_incomplete_pickle(opened[0])
-            state["_unpickled"] = opened[0]
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        self._opened = {}
 
     @property
     def n_actions(self):
@@ -375,15 +354,8 @@ class Environment(nengo.Process):
         seed = state["seed"].item()
         if seed < 0:  # without a builder, as in `run_steps`
             seed = int(rng.randint(2**31))
-        opened, key = self._opened, id(state["seed"])
-        if key in opened:  # Simulator.reset
-            _close(opened, key, self.environment)
-        else:
-            # A closed simulator drops its signals. This array is deleted with them,
-            # because nothing else refers to it, the function below included.
-            weakref.finalize(state["seed"], _close, opened, key, self.environment)
-        opened[key] = self._open() if self._unpickled is None else self._unpickled
-        self._unpickled = None
+        # nothing else refers to this array, neither does the function below
+        opened, key = self._opened, self._opened.open(state["seed"])
 
         names = "steps", "observation", "held", "told"
         steps, seen, held, told = (state[name] for name in names)
@@ -397,18 +369,19 @@ class Environment(nengo.Process):
             count = steps.item()
             phase = count % every
             if phase == 0:
-                if key not in opened:
+                gym_env = opened.get(key)
+                if gym_env is None:
                     raise SimulationError(
                         f"{self.environment}: was closed by an error; reset the "
                         "simulator or make another one"
                     )
                 try:
                     if count == 0 or held.item(_TERMINATED) or held.item(_TRUNCATED):
-                        begin(opened[key])
+                        begin(gym_env)
                     else:
-                        advance(opened[key], action)
+                        advance(gym_env, action)
                 except Exception:
-                    _close(opened, key, self.environment)
+                    opened.close(key)
                     raise
             steps[0] = count + 1
             reward, terminated, truncated, step, episode, episode_return = held.tolist()
@@ -466,33 +439,62 @@ class Environment(nengo.Process):
         """
         return self._opened.get(id(seed_signal))
 
-    def _open(self):
-        return open_environment(self.environment, self.arguments)
+    def is_at_episode_start(self, state):
+        """Return whether the environment is in its state after a reset.
 
+        This is the case before the first simulator step, and in all simulator steps of
+        a slot that started with a reset. For `nengo_epes.checkpoints`.
 
-def _close(opened, key, ready_made):
-    """Close an environment if it is open, unless somebody else opened it."""
-    gym_env = opened.pop(key, None)
-    if gym_env is not None and gym_env is not ready_made:
-        gym_env.close()
+        Parameters
+        ----------
+        state : dict of str to ndarray
+            Values of the signals of `make_state` in a simulator.
+        """
+        return state["held"].item(_STEP) == 0
 
+    @contextlib.contextmanager
+    def resume(self, state, stored):
+        """Reset an environment to the start of a stored episode.
 
-def _refuse_incomplete_pickle(gym_env):
-    """Raise if an environment or what it wraps is pickled without its state."""
-    from gymnasium.utils import EzPickle
+        An environment that has been used is replaced by a new one, at the end of the
+        `with` block and only if there was no error. For `nengo_epes.checkpoints`.
 
-    part = gym_env
-    while part is not None:
-        if (
-            isinstance(part, EzPickle)
-            and type(part).__getstate__ is EzPickle.__getstate__
-        ):
-            raise TypeError(
-                f"{gym_calls.name_of(gym_env)}: cannot be pickled with its state, "
-                f"because the pickle of {type(part).__name__} says only how to make "
-                "it; save a checkpoint at the start of an episode instead"
+        Parameters
+        ----------
+        state : dict of str to ndarray
+            Values of the signals of `make_state` in a simulator.
+        stored : dict of str to ndarray
+            Values to which the block sets the signals, from another simulator.
+
+        Raises
+        ------
+        ValueError
+            If the environment has another seed, or starts the episode with another
+            observation.
+        """
+        if stored["seed"] != state["seed"]:
+            raise ValueError(
+                f"{self}: the seed is {state['seed'].item()} (got a file with the seed "
+                f"{stored['seed'].item()}); set the seed of the environment or network"
             )
-        part = getattr(part, "env", None)
+        key, is_used = id(state["seed"]), state["steps"] > 0
+        with self._opened.renew(key, is_used) as gym_env:
+            if stored["steps"] > 0:
+                self._restart(gym_env, stored)
+            yield
+
+    def _restart(self, gym_env, stored):
+        """Reset to the start of a stored episode, and compare the observations."""
+        episode, expected = int(stored["held"].item(EPISODE)), stored["observation"]
+        seed = episode_seed(stored["seed"].item(), episode)
+        observation, _ = gym_calls.reset((gym_env, episode, 0), self._seen, seed)
+        if not np.array_equal(observation.astype(expected.dtype), expected):
+            raise ValueError(
+                f"{gym_calls.name_of(gym_env)}: episode {episode} starts with another "
+                f"observation than in the file (got {observation}, not {expected}), so "
+                "the environment remembers something between episodes or is not the "
+                "same; leave out wrappers that remember, and use the same versions"
+            )
 
 
 def open_environment_of(simulator, env_node):
@@ -557,7 +559,9 @@ def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
 
     The rest is the work of `nengo.builder.processes.build_process`.
     """
-    given, process = process, copy.copy(process)  # each operator has its own open ones
+    given, process = process, copy.copy(process)
+    # each operator knows its own
+    process._opened = OpenEnvironments(process.environment, process.arguments)
     if process.seed is None and model.toplevel is not None:
         before = sum(
             isinstance(getattr(op, "process", None), Environment)
