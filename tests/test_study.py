@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gymnasium
+import many
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,6 +210,18 @@ def test_refused(tmp_path, capsys):
     assert main(["study", "Chess-v77", f"--output={tmp_path / 'a'}"]) == 1
     assert "Chess" in capsys.readouterr().err
     assert not list((tmp_path / "a").iterdir())
+
+
+@pytest.mark.slow
+def test_many(tmp_path):
+    """The benchmarks' helper returns the results by case and seed, and reads those that
+    have a file."""
+    cases = {"a": {}, "b": {"indent": 1}}
+    call = functools.partial(many.run_many, json.dumps, cases, [7, 8], tmp_path)
+    assert call() == {"a": ["7", "8"], "b": ["7", "8"]}
+    (tmp_path / "a, seed 8.json").write_text("80")
+    (tmp_path / "b, seed 7.json").unlink()
+    assert call() == {"a": ["7", 80], "b": ["7", "8"]}
 
 
 @contextlib.contextmanager

@@ -286,9 +286,7 @@ class Agent:
         mode = None if film is None else "rgb_array"
         with open_for_evaluation(self.process, self.env, mode) as env:
             on_step = None if film is None else functools.partial(film, env)
-            return run_episodes(
-                env, self.predict, n_episodes, seed, max_steps, on_step
-            )
+            return run_episodes(env, self.predict, n_episodes, seed, max_steps, on_step)
 
     def predict(self, observation):
         """Return the best action for an observation.
