@@ -21,7 +21,7 @@ from distributed import Client, LocalCluster
 from toy_environments import Counter
 
 from nengo_epes.__main__ import main
-from nengo_epes.rl import Agent, runs
+from nengo_epes.rl import Agent, run_files, runs
 from nengo_epes.rl.study import read_table, study
 
 TASK = "CartPole-v1"
@@ -136,9 +136,9 @@ def test_environment_that_ends_python(error, message, address, tmp_path):
 def test_run_of_another_process(address, tmp_path, monkeypatch):
     """A study over the folder of another one is told who owns it, and disturbs
     nothing."""
-    monkeypatch.setattr(runs, "PATIENCE", 0.1)
+    monkeypatch.setattr(run_files, "PATIENCE", 0.1)
     runs.create_run(tmp_path / "seed-0", TASK, n_steps=100, **FEW)
-    with runs._own(tmp_path / "seed-0"):
+    with run_files.own(tmp_path / "seed-0"):
         with pytest.raises(
             BlockingIOError, match=f"seed-0: owned by process {os.getpid()}"
         ):

@@ -17,7 +17,7 @@ from toy_environments import Counter
 
 from nengo_epes.__main__ import main
 from nengo_epes.cli.train import Lines
-from nengo_epes.rl import Agent, runs
+from nengo_epes.rl import Agent, run_files, runs
 
 TASK = ["train", "CartPole-v1", "--set", "n_neurons=40"]
 
@@ -44,7 +44,7 @@ def contents(folder):
     return {
         path.name: path.read_bytes()
         for path in folder.iterdir()
-        if path.name != runs.LOCK
+        if path.name != run_files.LOCK
     }
 
 

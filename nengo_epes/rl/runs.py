@@ -16,49 +16,36 @@ with ``#`` to the CSV file.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.metadata
-import json
-import os
 import secrets
-import socket
 from pathlib import Path
-
-import numpy as np
 
 from nengo_epes import archive, checkpoints, plots
 from nengo_epes.files import check_writable, make_folder, write_atomically
 from nengo_epes.rl.agent import FORMAT, Agent, Episode
 from nengo_epes.rl.network import build_network
-from nengo_epes.rl.settings import NEURON_TYPES, Settings, choose_settings
-
-RECORD, RETURNS, AGENT = "run.json", "returns.csv", "agent.npz"
-CHECKPOINT, CURVE, EVALUATION = (
-    "checkpoint.npz",
-    "learning-curve.png",
-    "evaluation.json",
+from nengo_epes.rl.run_files import (
+    RECORD,
+    RETURNS,
+    check_identity,
+    check_record,
+    check_returns,
+    choose_environment,
+    format_returns,
+    identity,
+    own,
+    read_record,
+    read_returns,
+    write_json,
+    write_text,
 )
-LOCK, OWNER = "run.lock", "owner.json"
+
+AGENT, CHECKPOINT = "agent.npz", "checkpoint.npz"
+CURVE, EVALUATION = "learning-curve.png", "evaluation.json"
 # environment steps between checkpoints
 EVERY = 5000
 # episodes over which the mean return is taken
 WINDOW = 50
-# seconds in which another process that only looks at the folder lets go of it
-PATIENCE = 2.0
-
-_SETTINGS = {field.name for field in dataclasses.fields(Settings)}
-# type, range and description of each key of run.json
-_KEYS = {
-    "environment": (str, len, "an id such as 'CartPole-v1'"),
-    "env_kwargs": (dict, lambda x: True, "a dictionary"),
-    "seed": (int, lambda x: 0 <= x < 2**31, "an int from 0 to 2**31 - 1"),
-    "neurons": (str, lambda x: x in NEURON_TYPES, " or ".join(NEURON_TYPES)),
-    "settings": (dict, lambda x: True, "a dictionary"),
-    "steps": (int, lambda x: x >= 1, "an int of at least 1"),
-    "run": (str, len, "a string"),
-}
-_HEADER = "episode,environment_steps,return,length,seconds"
 
 
 def create_run(
@@ -109,8 +96,8 @@ def create_run(
         "steps": n_steps,
         "run": secrets.token_hex(8),
     }
-    _check_record(record, folder)
-    with _own(make_folder(folder)):
+    check_record(record, folder)
+    with own(make_folder(folder)):
         for name in (RECORD, RETURNS, AGENT, CHECKPOINT, CURVE, EVALUATION):
             if (folder / name).exists():
                 raise FileExistsError(
@@ -169,22 +156,22 @@ def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False
     (True, 100, 50)
     """
     folder = Path(folder)
-    _read_record(folder)
-    with _own(folder):
-        record = _read_record(folder)
-        environment = _choose_environment(folder, record, env)
+    read_record(folder)
+    with own(folder):
+        record = read_record(folder)
+        environment = choose_environment(folder, record, env)
         trained_steps, _ = _read_agent(folder, record)
         if n_steps not in (None, record["steps"]):
             record["steps"] = n_steps
-            _check_record(record, folder)
+            check_record(record, folder)
             _check_more(folder, trained_steps, n_steps)
-            write_json(folder / RECORD, record)
         if trained_steps >= record["steps"]:
             return True
         args = (record[name] for name in ("seed", "neurons", "env_kwargs"))
-        with Agent(environment, *args, **_settings(record)) as agent:
+        with Agent(environment, *args, **record["settings"]) as agent:
             _restore(agent, folder, record)
             _check_more(folder, agent.total_steps + 1, record["steps"])
+            write_json(folder / RECORD, record)
             _train(agent, folder, record, callback, progress_bar)
             return agent.total_steps == record["steps"]
 
@@ -200,19 +187,18 @@ def _check_more(folder, done, wanted):
 def _restore(agent, folder, record):
     """Restore the checkpoint, and cut the returns back to it."""
     path, checkpoint = folder / RETURNS, folder / CHECKPOINT
-    notes, episodes = _read_returns(path)
+    notes, episodes = read_returns(path)
     if checkpoint.exists():
         note = checkpoints.load(agent.simulator, checkpoint)
-        _check_identity(checkpoint, note, record)
+        check_identity(checkpoint, note, record)
         agent.progress = note
     elif episodes or (folder / AGENT).exists():
         raise FileNotFoundError(
             f"{folder}: there is no {CHECKPOINT}, but {len(episodes)} episodes in "
             f"{RETURNS}; restore the checkpoint, or train in another folder"
         )
-    _compare(path, episodes, agent.episodes)
-    lines = [_line(k, episode) for k, episode in enumerate(agent.episodes)]
-    _write_text(path, "".join([*notes, f"{_HEADER}\n", *lines]))
+    check_returns(path, episodes, agent.episodes)
+    write_text(path, notes + format_returns(agent.episodes))
 
 
 def _train(agent, folder, record, callback, progress_bar):
@@ -222,12 +208,12 @@ def _train(agent, folder, record, callback, progress_bar):
         nonlocal last
         if agent.total_steps - last >= EVERY or not checkpoint.exists():
             last = agent.total_steps
-            note = {**_identity(record), **agent.progress}
+            note = {**identity(record), **agent.progress}
             checkpoints.save(agent.simulator, checkpoint, note)
 
     def end_episode(agent):
         try:
-            file.write(_line(len(agent.episodes) - 1, agent.episodes[-1]))
+            file.write(format_returns(agent.episodes[-1:], len(agent.episodes) - 1))
             file.flush()
         except OSError as error:  # such as a full disk
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -240,7 +226,7 @@ def _train(agent, folder, record, callback, progress_bar):
             agent.learn(left, end_episode, progress_bar, store)
         except KeyboardInterrupt as error:
             interrupted = error
-    agent.save(folder / AGENT, _identity(record))
+    agent.save(folder / AGENT, identity(record))
     if agent.episodes:
         _draw_curve(folder / CURVE, record, agent)
     if interrupted is not None:
@@ -275,11 +261,11 @@ def read_run(folder):
     See `resume_run`.
     """
     folder = Path(folder)
-    record = _read_record(folder)
+    record = read_record(folder)
     trained_steps, trained = _read_agent(folder, record)
-    _, episodes = _read_returns(folder / RETURNS)
+    _, episodes = read_returns(folder / RETURNS)
     if trained_steps >= record["steps"]:
-        _compare(folder / RETURNS, episodes, trained)
+        check_returns(folder / RETURNS, episodes, trained)
         episodes = trained
     found = {"episodes": episodes, "trained_steps": trained_steps}
     return {**record, **found, "is_complete": trained_steps >= record["steps"]}
@@ -312,8 +298,8 @@ def load_agent(folder, env=None):
     See `evaluate_run`.
     """
     folder = Path(folder)
-    record = _read_record(folder)
-    environment = _choose_environment(folder, record, env)
+    record = read_record(folder)
+    environment = choose_environment(folder, record, env)
     if _read_agent(folder, record)[0] == 0:
         raise FileNotFoundError(
             f"{folder}: there is no {AGENT}, because training has not ended; resume it "
@@ -362,7 +348,7 @@ def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
     >>> result["mean"] == sum(result["returns"]) / 2
     True
     """
-    record = _read_record(Path(folder))
+    record = read_record(Path(folder))
     path = check_writable(Path(folder) / EVALUATION if path is None else path)
     with load_agent(folder, env) as agent:
         result = agent.evaluate(n_episodes, max_steps=max_steps)
@@ -380,167 +366,6 @@ def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
     return evaluation
 
 
-def write_json(path, data):
-    """Write data and the versions of the packages that computed them.
-
-    Parameters
-    ----------
-    path : path
-        File to write.
-    data : dict
-        Data that JSON can store.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "a.json"
-    ...     write_json(path, {"mean": 0.5})
-    ...     sorted(read_json(path))
-    ['mean', 'versions']
-    """
-    versions = {}
-    for name in ("nengo-epes", "nengo", "numpy", "gymnasium"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    text = json.dumps({**data, "versions": versions}, indent=1, allow_nan=False)
-    _write_text(path, f"{text}\n")
-
-
-def read_json(path):
-    """Read a file of `write_json`.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ValueError
-        If the file is not a JSON object.
-
-    Examples
-    --------
-    See `write_json`.
-    """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        if isinstance(data, dict):
-            return data
-        reason = type(data).__name__
-    except (ValueError, RecursionError) as error:
-        reason = error
-    raise ValueError(f"{path}: not a JSON object (got {reason}); restore the file")
-
-
-def _write_text(path, text):
-    write_atomically(
-        path,
-        lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"),
-    )
-
-
-# one owner
-
-
-@contextlib.contextmanager
-def _own(folder):
-    """Own a folder, or say who does."""
-    try:
-        from filelock import FileLock, Timeout
-    except ImportError as error:
-        raise ImportError(
-            "runs need filelock: pip install 'nengo-epes[environments]'"
-        ) from error
-    lock, path = FileLock(folder / LOCK), folder / OWNER
-    try:
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        owner = read_json(path) if path.exists() else {}
-        raise BlockingIOError(
-            f"{folder}: owned by process {owner.get('pid', 'unknown')} on "
-            f"{owner.get('host', 'an unknown machine')}; wait until it has ended, or "
-            "choose another folder"
-        ) from None
-    try:
-        write_json(path, {"pid": os.getpid(), "host": socket.gethostname()})
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.release()
-
-
-# what is read is checked
-
-
-def _read_record(folder):
-    path = folder / RECORD
-    if not path.exists():
-        raise FileNotFoundError(f"there is no run in {folder}: no {RECORD}")
-    record = read_json(path)
-    _check_record(record, path)
-    return record
-
-
-def _check_record(record, path):
-    for name, (kind, fits, what) in _KEYS.items():
-        if name not in record:
-            raise ValueError(f"{path}: {name!r} is missing; restore the file")
-        if type(record[name]) is not kind or not fits(record[name]):
-            raise ValueError(f"{path}: {name!r} must be {what} (got {record[name]!r})")
-    missing = _SETTINGS - record["settings"].keys()
-    if missing:
-        raise ValueError(
-            f"{path}: {', '.join(sorted(missing))}: missing in the settings; restore "
-            "the file"
-        )
-    try:
-        choose_settings(False, _settings(record))
-    except ValueError as error:
-        raise ValueError(f"{path}: settings: {error}") from error
-
-
-def _settings(record):
-    return {name: record["settings"][name] for name in sorted(_SETTINGS)}
-
-
-def _choose_environment(folder, record, env):
-    """Return the id of the environment: no file decides what is imported."""
-    stored = record["environment"]
-    if env not in (None, stored):
-        raise ValueError(
-            f"{folder}: the run is of {stored} (got {env}); give this environment, or "
-            "another folder"
-        )
-    if env is None and ":" in stored:
-        raise ValueError(
-            f"{folder}: the run is of {stored}, and no file decides which module is "
-            f"imported; name it yourself: --env {stored}, or env={stored!r}"
-        )
-    return stored
-
-
-def _identity(record):
-    """Return what the files of a run have in common."""
-    names = ("run", "environment", "env_kwargs", "seed", "neurons")
-    return {**{name: record[name] for name in names}, "settings": _settings(record)}
-
-
-def _check_identity(path, found, record):
-    found = found if isinstance(found, dict) else {}
-    for name, value in _identity(record).items():
-        if found.get(name) != value:
-            raise ValueError(
-                f"{path}: belongs to another run, because its {name} is not "
-                f"{value!r} (got {found.get(name)!r}); restore the file of this run"
-            )
-
-
 def _read_agent(folder, record):
     """Return steps and episodes of the agent, 0 and [] if there is none."""
     path = folder / AGENT
@@ -548,57 +373,10 @@ def _read_agent(folder, record):
         return 0, []
     header, _ = archive.read(path, FORMAT)
     try:
-        _check_identity(path, header["note"], record)
+        check_identity(path, header["note"], record)
         return int(header["steps"]), [Episode(*row) for row in header["episodes"]]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the agent of a run (got {error!r})") from error
-
-
-def _line(number, episode):
-    steps, episode_return, length, seconds = dataclasses.astuple(episode)
-    return f"{number},{steps},{episode_return!r},{length},{seconds!r}\n"
-
-
-def _read_returns(path):
-    """Return the notes and the episodes of a CSV file."""
-    try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        # without a line that the process was killed in
-        lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
-        notes = [line for line in lines if line.startswith("#")]
-        rows = [line for line in lines if not line.startswith("#")]
-        if rows and not f"{rows[0].strip()},".startswith(f"{_HEADER},"):
-            raise ValueError(f"the columns {rows[0].strip()}")
-        if len(rows) < 2:
-            return notes, []
-        table = np.loadtxt(rows[1:], delimiter=",", ndmin=2, usecols=range(5))
-        number, steps, returns, lengths, seconds = table.T
-        fits = np.array_equal(number, np.arange(len(number))) and lengths.min() >= 1
-        fits = fits and np.array_equal(steps, np.cumsum(lengths))
-        if (
-            not fits
-            or not np.isfinite(returns).all()
-            or not (np.diff(seconds) >= 0).all()
-        ):
-            raise ValueError("numbers that do not follow those of the line above")
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: damaged (got {error}); restore the file, or remove it: the "
-            "checkpoint contains the returns, too"
-        ) from error
-    columns = steps.astype(int), returns, lengths.astype(int), seconds
-    return notes, [
-        Episode(*row) for row in zip(*(x.tolist() for x in columns), strict=True)
-    ]
-
-
-def _compare(path, found, stored):
-    for number, (here, there) in enumerate(zip(found, stored, strict=False)):
-        if here != there:
-            raise ValueError(
-                f"{path}: episode {number} is not as stored with the agent (got "
-                f"{here}); restore the file, or remove it"
-            )
 
 
 def _draw_curve(path, record, agent):

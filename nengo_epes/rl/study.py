@@ -17,6 +17,7 @@ import numpy as np
 
 from nengo_epes.files import make_folder, write_atomically
 from nengo_epes.rl import runs
+from nengo_epes.rl.run_files import RECORD, read_json, write_json
 
 TABLE, ERROR = "table.csv", "error.json"
 
@@ -88,7 +89,7 @@ def study(
     wanted = {"environment": env, "neurons": neurons, "env_kwargs": env_kwargs or {}}
     paths = {folder / f"seed-{seed}": seed for seed in map(operator.index, seeds)}
     for path, seed in paths.items():
-        if (path / runs.RECORD).exists():
+        if (path / RECORD).exists():
             _check_settings(path, {**settings, **wanted, "seed": seed}, n_steps)
         else:
             runs.create_run(path, env, seed, neurons, n_steps, env_kwargs, **settings)
@@ -196,7 +197,7 @@ def _is_cancelled():
 def _write_error(folder, error):
     lines = traceback.format_exception(error)
     message = f"{type(error).__name__}: {error}"
-    runs.write_json(folder / ERROR, {"error": message, "traceback": "".join(lines)})
+    write_json(folder / ERROR, {"error": message, "traceback": "".join(lines)})
 
 
 def _is_complete(folder, n_steps):
@@ -226,7 +227,7 @@ def read_table(folder):
     """
     import pandas as pd
 
-    rows = [_row(path.parent) for path in Path(folder).glob(f"seed-*/{runs.RECORD}")]
+    rows = [_row(path.parent) for path in Path(folder).glob(f"seed-*/{RECORD}")]
     return pd.DataFrame(sorted(rows, key=operator.itemgetter("seed")))
 
 
@@ -243,7 +244,7 @@ def _row(folder):
         "steps": max([run["trained_steps"], *ends]),
         "mean_return": float(np.mean(returns[-runs.WINDOW :])) if returns else None,
         "greedy_mean": _read_evaluation(folder, run).get("mean"),
-        "error": runs.read_json(error).get("error") if error.exists() else None,
+        "error": read_json(error).get("error") if error.exists() else None,
         "folder": str(folder),
     }
 
@@ -251,6 +252,6 @@ def _row(folder):
 def _read_evaluation(folder, run):
     """Return the evaluation of the agent of a run, empty if there is none."""
     path = folder / runs.EVALUATION
-    found = runs.read_json(path) if path.exists() else {}
+    found = read_json(path) if path.exists() else {}
     is_own = all(found.get(name) == run[name] for name in ("run", "trained_steps"))
     return found if is_own else {}
