@@ -82,7 +82,7 @@ def agent_in_nengo(task, every):
     return learned_in_nengo(network, env, noise_for(task))
 
 
-def agent_in_numpy(task, built, **changes):
+def agent_in_numpy(task, built, n_decisions=N_DECISIONS, **changes):
     """Return what the agent of `agent_in_nengo` should learn."""
     lambdas, options = (0.95, 0.9), {"scale": ScaledReward(GAMMA), "bonus": 0.1}
     step = {"eta": 0.04, "normalize": True, "floor": 0.2, "shrink": 300.0}
@@ -108,7 +108,7 @@ def agent_in_numpy(task, built, **changes):
         gymnasium.make(task, **TASKS[task]),
         SEED,
         noise_for(task),
-        N_DECISIONS,
+        n_decisions,
         features,
         decide,
         (critic, actor),
@@ -160,8 +160,8 @@ def test_the_comparison_would_fail(changes):
         state = sphere_features(40, 4, seed=SEED)
     with nengo.Simulator(net) as sim:
         built = sim.data[state]
-    whole = agent_in_numpy("CartPole-v1", built)
-    part = agent_in_numpy("CartPole-v1", built, **changes)
+    whole = agent_in_numpy("CartPole-v1", built, 150)
+    part = agent_in_numpy("CartPole-v1", built, 150, **changes)
     differences = [
         np.abs(part[name][-1] - whole[name][-1]).max() / np.abs(whole[name][-1]).max()
         for name in ("critic", "actor")

@@ -1,5 +1,6 @@
 """The agent: learns, evaluates, predicts, saves, and says what it cannot."""
 
+import dataclasses
 import inspect
 import json
 import os
@@ -15,12 +16,17 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.wrappers import NormalizeObservation
-from nengo.exceptions import NengoWarning, SimulatorClosed, ValidationError
+from nengo.exceptions import (
+    NengoWarning,
+    SimulationError,
+    SimulatorClosed,
+    ValidationError,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import Anything, Corridor
 
 from nengo_epes import archive
-from nengo_epes.rl import Agent, Episode, build_network
+from nengo_epes.rl import Agent, Episode, Settings, build_network
 from nengo_epes.rl.agent import FORMAT
 from nengo_epes.rl.environment import Environment, episode_seed
 from nengo_epes.rl.evaluation import FIRST_SEED, open_for_evaluation
@@ -93,13 +99,14 @@ def test_acting_changes_nothing(env, neurons):
     """After predictions, values and evaluations all signals of the training are what
     they were, and the training goes on as without them, bit for bit."""
     n = 20 if neurons == "lif" else 60
-    with make(env, neurons=neurons) as agent, make(env, neurons=neurons) as other:
+    options = {"neurons": neurons, "env_kwargs": {"max_episode_steps": 25}}
+    with make(env, **options) as agent, make(env, **options) as other:
         learn(agent, n)
         learn(other, n)
         before = signals_of(agent)
         agent.predict(agent.process.observation_space.sample())
         agent.value(agent.process.observation_space.sample())
-        agent.evaluate(2, max_steps=200)
+        agent.evaluate(2)
         assert_same_signals(signals_of(agent), before)
         learn(agent, n)
         learn(other, n)
@@ -122,31 +129,38 @@ def test_a_sum_of_trainings(env):
         assert not np.array_equal(weights_of(other)[1], weights_of(one)[1])
 
 
+def digest():
+    """Let an agent learn; return its weights, returns and a prediction as text."""
+    with make("Pendulum-v1", **PENDULUM) as agent:
+        learn(agent, 100)
+        acted = agent.evaluate(2).returns.tolist(), agent.predict([0.6, 0.8, 1.0])
+        return repr([[w.tolist() for w in weights_of(agent)], acted])
+
+
 def test_another_process_learns_the_same():
-    """A new Python process, where sets and dicts of objects have another order, learns
-    the same weights, bit for bit, and evaluates and predicts the same."""
-    code = (
-        "import sys; sys.path.insert(0, 'tests');"
-        "import test_agent as t;"
-        "agent = t.learn(t.make('Pendulum-v1', **t.PENDULUM), 100);"
-        "print([w.tobytes().hex()[:4000] for w in t.weights_of(agent)],"
-        "agent.evaluate(2).returns.tolist(), agent.predict([0.6, 0.8, 1.0]).tolist());"
-        "agent.close()"
+    """A new Python process, where objects have other hashes, learns the same weights,
+    evaluates and predicts the same, bit for bit."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    other = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import test_agent as t; t.main()"],
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": "3",
+            "PYTHONPATH": os.pathsep.join(
+                [folder, os.path.dirname(folder), os.environ.get("PYTHONPATH", "")]
+            ),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    found = {
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(found) == 1
+    assert other.stdout.strip() == digest()
+
+
+def main():
+    """Print the digest, for another process."""
+    print(digest())
 
 
 def greedy_in_numpy(agent, observation):
@@ -267,6 +281,75 @@ def test_interrupted():
         learn(agent, 10)
         learn(straight, agent.total_steps)
         assert_same_signals(signals_of(agent), signals_of(straight))
+
+
+def test_interrupt_in_a_callback():
+    """Ctrl-C in a callback is raised after it; a second one at once, as usual."""
+    with make() as agent:
+
+        def once(agent):
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(agent.total_steps)
+
+        done = []
+        with pytest.raises(KeyboardInterrupt):
+            learn(agent, 1000, callback=once)
+        assert done == [agent.total_steps] == [agent.episodes[0].length]
+
+        def twice(agent):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("not reached")
+
+        with pytest.raises(KeyboardInterrupt):
+            learn(agent, 1000, callback=twice)
+        assert len(done) == 1
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ignored_interrupt():
+    """A process that ignores Ctrl-C, such as a job in the background, learns on."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with make() as agent:
+            learn(agent, 100, callback=lambda a: os.kill(os.getpid(), signal.SIGINT))
+            assert agent.total_steps == 100
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_error_of_the_environment(tmp_path):
+    """An error in the environment, or in a callback, comes through; what was learned
+    until then can be saved, and loaded into a working environment."""
+
+    class Fails(Anything):
+        count = 0
+
+        def step(self, action):
+            self.count += 1
+            if self.count == 50:
+                raise RuntimeError("the simulator of physics has crashed")
+            return super().step(action)
+
+    def fail(agent):
+        raise LookupError("of the callback")
+
+    path = tmp_path / "agent.npz"
+    with make(Fails) as agent:
+        with pytest.raises(LookupError, match="of the callback"):
+            learn(agent, callback=fail)
+        with pytest.raises(RuntimeError, match="physics"):
+            learn(agent, 1000)
+        assert agent.total_steps == 49
+        agent.predict(np.zeros(2))
+        agent.save(path)
+        for call in (lambda: learn(agent), lambda: agent.evaluate(1)):
+            with pytest.raises((SimulationError, ValueError), match="closed"):
+                call()
+    with Agent.load(path, env=Anything) as loaded:
+        assert loaded.total_steps == agent.total_steps
+        learn(loaded)
+        loaded.evaluate(1)
 
 
 def test_learns_in_another_thread():
@@ -422,17 +505,23 @@ def test_statistics_of_wrappers(kind):
 
 
 def test_ready_made_environment():
-    """It is used as it is, evaluated in a copy, and not closed."""
-    env = Anything()
-    closed = []
-    env.close = lambda: closed.append(True)
+    """It is used as it is, evaluated in a copy that is closed, and not closed."""
+
+    class Closing(Anything):
+        closed = []  # noqa: RUF012  (shared with copies)
+
+        def close(self):
+            self.closed.append(self)
+
+    env = Closing()
     with make(env) as agent:
         assert agent.env is env
         learn(agent, 20)
         steps = env.steps
         agent.evaluate(2)
         assert env.steps == steps
-    assert agent.process.environment is env
+    (copied,) = Closing.closed
+    assert copied is not env
 
 
 class Doubled(gymnasium.ObservationWrapper):
@@ -604,6 +693,57 @@ def test_bad_calls():
                 call()
 
 
+CHANGES = {
+    "n_neurons": 50,
+    "discount": 0.9,
+    "lambda_critic": 0.5,
+    "lambda_actor": 0.5,
+    "eta_critic": 0.2,
+    "eta_actor": 0.2,
+    "shrink": 10.0,
+    "floor": 20.0,
+    "entropy_bonus": 0.1,
+    "std": 0.5,
+    "reach": 1e-4,
+    "slow": 0.9,
+    "kept": 0.5,
+    "clip": 0.5,
+    "scale_rewards": False,
+    "normalize_observations": False,
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Settings)])
+def test_each_setting_matters(name):
+    """A change of any setting changes what is learned within 60 steps."""
+    env = "CartPole-v1" if name == "entropy_bonus" else "Pendulum-v1"
+    with make(env) as agent, make(env, **{name: CHANGES[name]}) as changed:
+        learn(agent, 60)
+        learn(changed, 60)
+        assert getattr(changed.settings, name) == CHANGES[name]
+        one, other = weights_of(agent)[1], weights_of(changed)[1]
+        assert np.abs(one).max() > 0
+        assert one.shape != other.shape or np.abs(one - other).max() > 1e-9
+
+
+def test_noise_of_several_actions():
+    """The standard deviation of each of four continuous actions is half of that of one
+    action, so that the length of the noise does not grow."""
+    space = spaces.Box(-1.0, 1.0, (4,))
+    with make(lambda: Anything(acts=space), std=0.6) as agent:
+        assert agent.network.actor_critic.distribution.std == pytest.approx(0.3)
+
+
+def test_settings_of_discrete_observations():
+    """They are chosen by the space of the observations, and may be changed."""
+    with make("FrozenLake-v1", lambda_actor=0.5) as lake, make() as pole:
+        found = dataclasses.asdict(lake.settings)
+        expected = {"lambda_critic": 0.0, "eta_actor": 0.02, "shrink": None}
+        assert expected.items() <= found.items()
+        assert lake.settings.lambda_actor == 0.5
+        assert pole.settings == Settings(n_neurons=40)
+
+
 def test_settings_of_numpy():
     """Numbers of numpy and whole numbers are settings, too, and can be saved."""
     with make(discount=np.float32(0.5), n_neurons=np.int64(50), shrink=100) as agent:
@@ -629,14 +769,13 @@ def test_save_and_load(env, neurons, tmp_path):
     """An agent that was saved in mid-episode evaluates the same after loading, has the
     same weights, statistics, settings and episodes, and goes on learning."""
     path = tmp_path / "agent.npz"
-    with make(env, neurons=neurons, seed=3, entropy_bonus=0.02) as agent:
+    options = {"env_kwargs": {"max_episode_steps": 25}, "entropy_bonus": 0.02}
+    with make(env, neurons=neurons, seed=3, **options) as agent:
         learn(agent, 57)
         agent.save(path)
         before = agent._read_learned()
-        result = agent.evaluate(2, max_steps=50) if env != "Pendulum-v1" else None
-        actions = [agent.predict(agent.process.observation_space.sample())]
+        result = agent.evaluate(2)
         episodes, steps, settings = agent.episodes, agent.total_steps, agent.settings
-    assert len(actions) == 1
     with Agent.load(path) as loaded:
         after = loaded._read_learned()
         assert set(after) == set(before)
@@ -648,9 +787,7 @@ def test_save_and_load(env, neurons, tmp_path):
         assert loaded.episodes == episodes
         assert loaded.total_steps == steps
         assert loaded.seed == 3
-        if result is not None:
-            again = loaded.evaluate(2, max_steps=50)
-            assert_array_equal(again.returns, result.returns)
+        assert_array_equal(loaded.evaluate(2).returns, result.returns)
         learn(loaded, 50)
         assert loaded.total_steps == steps + 50
         now = loaded._read_learned()

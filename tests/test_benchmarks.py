@@ -1,10 +1,13 @@
 """The networks of the benchmarks, each by one property that its study relies on."""
 
 import bounded_steps
+import gymnasium
 import hidden_layer
 import numpy as np
 import pytest
+import stream_ac
 from hidden_network import additive_rmse, draw
+from scipy import stats
 
 
 def test_gradient_of_the_hidden_layer(rng):
@@ -64,3 +67,67 @@ def test_bounded_steps_do_not_diverge():
         result = bounded_steps.run(1000, line, 3000, chunk=500)
         assert result["finite"]
         assert result["error"][-1] <= result["error"][0] <= 1.0
+
+
+def central_difference(function, parameters):
+    """Return the gradient of a function of `parameters`, which it reads in place."""
+    gradient = np.zeros_like(parameters)
+    for i, value in enumerate(parameters.copy()):
+        found = []
+        for step in (-1e-6, 1e-6):
+            parameters[i] = value + step
+            found.append(function())
+        parameters[i] = value
+        gradient[i] = (found[1] - found[0]) / 2e-6
+    return gradient
+
+
+@pytest.mark.parametrize(
+    "space", [gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-9, 9, (2,))]
+)
+def test_gradients_of_stream_ac(space, rng, monkeypatch):
+    """What `stream_ac` adds to its trace is the gradient of the log-probability of the
+    drawn action plus that of the entropy, both by scipy, from central differences."""
+    monkeypatch.setattr(stream_ac, "HIDDEN", 8)
+    is_discrete = isinstance(space, gymnasium.spaces.Discrete)
+    policy = (stream_ac.Softmax if is_discrete else stream_ac.Gaussian)(space, rng)
+    actor = stream_ac.Network(4, policy.n_outputs, rng)
+    actor.parameters += 0.3 * rng.randn(actor.parameters.size)
+    x = rng.randn(4)
+    action, d_log, d_entropy = policy.draw(actor(x))
+    actor.backward(d_log - 0.3 * d_entropy)
+    found = actor.gradient.copy()
+
+    def objective():
+        outputs = actor(x)
+        if is_discrete:
+            chances = np.exp(outputs) / np.exp(outputs).sum()
+            return np.log(chances[action]) - 0.3 * stats.entropy(chances)
+        normal = stats.norm(outputs[:2], np.log1p(np.exp(outputs[2:])))
+        return np.sum(normal.logpdf(action) - 0.3 * normal.entropy())
+
+    expected = central_difference(objective, actor.parameters)
+    # actions of the environment are float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_steps_of_stream_ac(rng):
+    """A step by ObGD moves the output by at most the TD error over kappa, times the
+    largest gradient; without a bound in reach it is the textbook's."""
+    critic = stream_ac.Network(4, 1, rng)
+    for row in critic.weights[1]:
+        assert np.count_nonzero(row) == 128 - 116
+    assert all(np.count_nonzero(row) == 1 for row in critic.weights[0])
+    critic(rng.randn(4))
+    critic.backward(np.ones(1))
+    gradient, before = critic.gradient.copy(), critic.parameters.copy()
+    critic.learn(-5.0, 2.0)
+    moved = critic.parameters - before
+    assert np.abs(moved).sum() == pytest.approx(1 / 2)
+    np.testing.assert_allclose(moved * np.abs(gradient).sum(), -gradient / 2)
+    critic.trace[:] = critic.gradient[:] = 0.0
+    critic.trace[0], critic.gradient[1], before = 0.1, 0.2, critic.parameters.copy()
+    critic.learn(0.5, 2.0)
+    moved = critic.parameters - before
+    np.testing.assert_allclose(moved[:2], [0.5 * 0.99 * 0.8 * 0.1, 0.5 * 0.2])
+    assert not moved[2:].any()

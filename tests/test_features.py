@@ -13,6 +13,7 @@ from nengo_epes.networks import (
     place_cells,
     random_features,
     sphere_features,
+    state_cells,
     to_sphere,
 )
 
@@ -149,3 +150,86 @@ def test_too_few_sphere_features():
     """Half of the neurons have to be more than the active ones."""
     with nengo.Network(), pytest.raises(ValidationError, match=r"more than 32.*got 32"):
         sphere_features(32, 2)
+
+
+@pytest.mark.parametrize("dimensions", [1, 3, 60])
+def test_to_sphere(dimensions, rng):
+    """Points come to lie on the sphere, in the direction of [x, 1]."""
+    x = rng.randn(7, 5, dimensions)
+    u = to_sphere(x)
+    assert u.shape == (7, 5, dimensions + 1)
+    assert_allclose(np.linalg.norm(u, axis=-1), 1, rtol=1e-12)
+    assert_allclose(u[..., :-1] / u[..., -1:], x, rtol=1e-12)
+
+
+def test_max_rates_of_sphere_features():
+    """Given rates are the largest of global and of local neurons; else they are those
+    of equal halves, and 100 and 300 Hz for spiking neurons."""
+    with nengo.Network() as net:
+        given = sphere_features(100, 2, max_rates=(20.0, 60.0), seed=1)
+        spiking = sphere_features(100, 2, nengo.LIF(), seed=1)
+        plain = sphere_features(100, 2, seed=1)
+        scaled = sphere_features(100, 2, max_rates=(100.0, 300.0), seed=1)
+    with nengo.Simulator(net) as sim:
+        built = {name: sim.data[x] for name, x in (("given", given), ("lif", spiking))}
+        # a neuron is driven most by its own encoder
+        for name, ensemble, rates in (
+            ("given", given, (20.0, 60.0)),
+            ("lif", spiking, (100.0, 300.0)),
+        ):
+            encoders = built[name].encoders
+            most = np.diag(get_activities(built[name], ensemble, encoders))
+            assert_allclose(most, np.repeat(rates, 50), rtol=1e-6)
+        points = to_sphere(np.random.RandomState(0).randn(300, 2))
+        rates = [get_activities(sim.data[x], x, points) for x in (plain, given, scaled)]
+    # the unit of the rates is a factor of all activities
+    assert_allclose(rates[2], 5 * rates[1], rtol=1e-9)
+    mean_squares = [(half**2).sum(axis=1).mean() for half in np.hsplit(rates[0], 2)]
+    assert_allclose(mean_squares, [5000, 5000], rtol=0.25)
+
+
+def test_seeds_of_sphere_features():
+    """The seed decides encoders and intercepts, whatever the network's seed."""
+    found = []
+    for network_seed, seed in ((0, 1), (5, 1), (0, 2)):
+        with nengo.Network(seed=network_seed) as net:
+            state = sphere_features(50, 3, seed=seed)
+        with nengo.Simulator(net) as sim:
+            built = sim.data[state]
+            found.append(np.c_[built.encoders, built.gain, built.bias])
+    assert np.array_equal(found[0], found[1])
+    assert not np.any(found[0] == found[2])
+
+
+@pytest.mark.parametrize("radius", [1.0, 3.0])
+def test_sphere_features_have_their_own_settings(radius):
+    """A network whose config has another radius has the same features."""
+    with nengo.Network(seed=0) as net:
+        net.config[nengo.Ensemble].radius = radius
+        net.config[nengo.Ensemble].normalize_encoders = False
+        state = sphere_features(50, 2, max_rates=(20.0, 60.0), seed=1)
+    with nengo.Simulator(net) as sim:
+        built = sim.data[state]
+        most = np.diag(get_activities(built, state, built.encoders))
+    assert_allclose(most, np.repeat([20.0, 60.0], 25), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("neuron_type", "rate"),
+    [(None, 100.0), (nengo.LIFRate(), 100.0), (nengo.LIF(), 200.0)],
+)
+def test_state_cells(neuron_type, rate):
+    """The neuron of the state has its largest rate, and all others are silent."""
+    with nengo.Network(seed=0) as net:
+        # whatever a network's config has for ensembles
+        net.config[nengo.Ensemble].radius = 3.0
+        one_hot = nengo.Node(lambda t: np.eye(4)[min(int(t - 0.0005), 3)])
+        state = state_cells(4, neuron_type)
+        nengo.Connection(one_hot, state.neurons, synapse=None)
+        probe = nengo.Probe(state.neurons)
+    with nengo.Simulator(net) as sim:
+        sim.run(4.0)
+    means = sim.data[probe].reshape(4, 1000, 4).mean(axis=1)
+    # a spike may be missing at either end
+    assert_allclose(means, rate * np.eye(4), rtol=0, atol=0.02 * rate)
+    assert means[~np.eye(4, dtype=bool)].max() <= 1.0

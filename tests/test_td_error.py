@@ -8,7 +8,8 @@ import pytest
 from nengo.exceptions import NengoWarning, ValidationError
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes.networks import ActorCritic, SoftmaxPolicy, TDError
+from nengo_epes.arithmetic.distributions import Softmax
+from nengo_epes.networks import ActorCritic, TDError
 
 DT = 0.001
 
@@ -28,18 +29,20 @@ def simulate(td_options, inputs, n_steps):
 
 def test_one_pulse_a_step():
     """In the step of `learn`, and in no other, there is r + discount V' - V over dt,
-    with V as it was in the last step of `decide`; a discount of 0 leaves out V'."""
+    with V as it was in the last step of `decide`; V' is 0 after a termination."""
     inputs = {
         "value": [1, 2, 3, 4, 5, 6, 7, 8],
         "reward": [0, 0, 10, 10, 10, 20, 20, 20],
-        "discount": [0.5, 0.5, 0.5, 0.5, 0.5, 0, 0, 0],
+        "terminated": [0, 0, 0, 0, 0, 1, 1, 1],
         "learn": [0, 0, 0, 1, 0, 0, 1, 0],
         "decide": [0, 1, 0, 0, 1, 0, 0, 1],
     }
-    expected = np.zeros(8)
-    expected[3] = 10 + 0.5 * 4 - 2
-    expected[6] = 20 + 0 - 5
-    assert_allclose(simulate({}, inputs, 8), expected / DT, rtol=1e-12)
+    for discount in (0.5, 1.0):
+        expected = np.zeros(8)
+        expected[3] = 10 + discount * 4 - 2
+        expected[6] = 20 + 0 - 5
+        got = simulate({"discount": discount}, inputs, 8)
+        assert_allclose(got, expected / DT, rtol=1e-12)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.02])
@@ -125,6 +128,8 @@ def test_reset_of_the_simulator():
     [
         ({"smoothing": 0.1}, "give tau=SECONDS"),
         ({"tau": 0.0}, "tau"),
+        ({"discount": 1.1}, "discount"),
+        ({"discount": -0.1}, "discount"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
@@ -134,27 +139,30 @@ def test_what_cannot_be_is_refused(options, message):
 
 
 @pytest.mark.parametrize("missing", [(), ("decide",), ("learn", "decide")])
-def test_warns_of_what_is_not_connected(missing):
+@pytest.mark.parametrize("kind", ["TD error", "agent", "agent, wide"])
+def test_warns_of_what_is_not_connected(kind, missing):
     """A TD error, or an agent, without the signals of its steps is built with a warning
-    that names them; a whole one without."""
-    for make in (TDError, make_agent):
-        with nengo.Network() as net:
-            learner = make(label="the learner")
-            for name in {"discount", "learn", "decide"} - set(missing):
-                nengo.Connection(nengo.Node(1.0), getattr(learner, name), synapse=None)
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            nengo.Simulator(net).close()
-        told = [str(each.message) for each in told if each.category is NengoWarning]
-        assert len(told) == bool(missing)
-        for message in told:
-            assert '"the learner"' in message
-            assert message.endswith(
-                f"nothing is connected to its {' and '.join(missing)}"
-            )
-
-
-def make_agent(label):
-    """An agent that is not in an environment."""
-    state = nengo.Ensemble(5, 1, neuron_type=nengo.LIFRate())
-    return ActorCritic(state, SoftmaxPolicy(2, trigger=True), label=label)
+    that names them; with them it is built without one."""
+    one, given = nengo.Node, sorted({"learn", "decide"} - set(missing))
+    with nengo.Network() as net:
+        state = nengo.Ensemble(5, 1, neuron_type=nengo.LIFRate())
+        if kind == "TD error":
+            learner = TDError(label="the learner")
+        else:
+            learner = ActorCritic(state, Softmax(2), label="the learner")
+        if kind == "agent, wide":
+            indices = [learner.needed[name] for name in given]
+            if indices:
+                ones = one(np.ones(len(given)))
+                nengo.Connection(ones, learner.node[indices], synapse=None)
+        else:
+            for name in given:
+                nengo.Connection(one(1.0), getattr(learner, name), synapse=None)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        nengo.Simulator(net).close()
+    told = [str(each.message) for each in told if each.category is NengoWarning]
+    assert len(told) == bool(missing)
+    for message in told:
+        assert '"the learner"' in message
+        assert message.endswith(f"nothing is connected to its {' and '.join(missing)}")

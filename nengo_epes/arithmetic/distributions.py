@@ -115,10 +115,9 @@ class Softmax:
                 if chance > 0.0:
                     entropy -= chance * math.log(chance)
                 rung += part
-                # the last one that has a chance takes what rounding leaves over
                 if chosen is None and rung > uniform * total:
                     chosen = start + i
-            if chosen is None:
+            if chosen is None:  # the last one with a chance takes what rounding leaves
                 chosen = start + max(i for i, part in enumerate(grown) if part > 0.0)
             action[chosen] = 1.0
             score[chosen] += 1.0

@@ -92,8 +92,8 @@ def learn_decoders(state, output, settings, size_eligibility):
     _check(state, settings)
     step = settings.step
     rule = EPES(
+        trace_synapse=_trace(settings),  # checks the decay, which the rate divides by
         learning_rate=_learning_rate(settings, state.n_neurons),
-        trace_synapse=_trace(settings),
         trace_type=settings.trace_type,
         step=None if np.isscalar(step) else step,
         pre_synapse=settings.pre_synapse,

@@ -547,19 +547,21 @@ def _deferred_interrupt():
         yield noted
         return
     before = signal.getsignal(signal.SIGINT)
+    # None: a handler that was not set from Python cannot be put back; SIG_IGN: a job in
+    # the background, which ignores Ctrl-C
+    if before in (None, signal.SIG_IGN):
+        yield noted
+        return
 
     def note(number, frame):
         noted.append(number)
         signal.signal(signal.SIGINT, before)
 
-    # None: a handler that was not set from Python cannot be put back
-    if before is not None:
-        signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, note)
     try:
         yield noted
     finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before)
 
 
 class _NoBar:
