@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-from tasks import train
-
-from nengo_epes.rl import movie
+from nengo_epes.rl import Agent, movie
 
 MOVIE = Path(__file__).parents[1] / "docs" / "_static" / "cart-pole.gif"
 
 
 def main(seed=0, n_steps=30_000):
     """Train and film an agent, and print its returns."""
-    trained = train("CartPole-v1", seed, n_steps)
-    returns = movie.record("CartPole-v1", trained["weights"], MOVIE, seed)
-    print(f"{len(trained['returns'])} episodes of training; in the movie: {returns}")
+    with Agent("CartPole-v1", seed) as agent:
+        agent.learn(n_steps)
+        result = movie.record(agent, MOVIE)
+    print(f"{len(agent.returns)} episodes of training; in the movie: {result.returns}")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ Figures
     demos : learning from an error that is a second late (imported by its own name)
 Reinforcement learning (imported by their own names)
     rl.environment.Environment : a Gymnasium environment as a process
-    rl.presets.build : agents with the settings of four tasks
-    rl.runs, rl.evaluation, rl.movie : training in a folder, what it reached, a movie
+    rl.Agent : an agent with one setting for any environment
+    rl.runs, rl.evaluation, rl.movie : training in a folder, its evaluation, a movie
     rl.study.study : runs with many seeds, on one machine or many
 Nengo GUI (imported by their own names)
     gui.monitor.monitor : a Node that shows a trace, a TD error or weights

@@ -18,7 +18,7 @@ MODULES = (
     "nengo_epes.learning_rules",
     "nengo_epes.arithmetic.updates",
     "nengo_epes.demos",
-    "nengo_epes.rl.presets",
+    "nengo_epes.rl",
     "nengo_epes.rl.evaluation",
     "nengo_epes.rl.movie",
     "nengo_epes.rl.runs",

@@ -136,7 +136,9 @@ except ImportError as error:
     assert f"'nengo-epes[{extra}]'" in run(script)
 
 
-@pytest.mark.parametrize("command", ["", "demo", "train", "evaluate", "study", "gui"])
+@pytest.mark.parametrize(
+    "command", ["", "demo", "train", "evaluate", "movie", "study", "gui"]
+)
 def test_help_of_commands(command):
     """Every command has help, and none of it needs a heavy import."""
     script = f"""

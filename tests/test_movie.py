@@ -1,39 +1,47 @@
 """A movie of a trained agent is what Gymnasium draws."""
 
+import contextlib
 import subprocess
 import sys
+from typing import ClassVar
 
 import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from nengo.exceptions import ValidationError
+from nengo.exceptions import NengoWarning, ValidationError
 from PIL import Image, ImageSequence
+from toy_environments import Counter
 
-from nengo_epes.rl.evaluation import FIRST_RESET
+from nengo_epes.rl import Agent
+from nengo_epes.rl.environment import episode_seed
+from nengo_epes.rl.evaluation import FIRST_SEED
 from nengo_epes.rl.movie import record
 
-NEURONS = 30
-# rates are not negative, so that the second action always is the greedy one
-ALWAYS_RIGHT = {
-    "critic": np.zeros((1, NEURONS)),
-    "actor": np.repeat([[0.0], [1.0]], NEURONS, axis=1),
-}
+
+@pytest.fixture
+def agent():
+    """An agent that takes the second action only: rates are not negative."""
+    with Agent("CartPole-v1", n_neurons=40) as agent:
+        weights = agent.simulator.model.sig[agent.network.actor_critic.actor]["weights"]
+        agent.simulator.signals[weights][...] = [[0.0], [1.0]]
+        yield agent
 
 
 def expected(n_episodes):
     """Return the pictures and lengths of episodes with the second action alone."""
-    world = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+    env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
     pictures, lengths = [], []
     for episode in range(n_episodes):
-        world.reset(seed=FIRST_RESET + episode)
-        pictures.append(world.render())
+        env.reset(seed=episode_seed(FIRST_SEED, episode))
+        pictures.append(env.render())
         over, length = False, 0
         while not over:
-            _, _, over, _, _ = world.step(1)
-            pictures.append(world.render())
+            _, _, over, _, _ = env.step(1)
+            pictures.append(env.render())
             length += 1
         lengths.append(length)
+    env.close()
     return np.array(pictures), lengths
 
 
@@ -58,13 +66,13 @@ def read_mp4(path):
     # of 255 levels on the mean: GIF has few colours, MP4 loses detail
     [(".gif", 0.01), (".mp4", 3.0)],
 )
-def test_movie_is_what_gymnasium_draws(tmp_path, suffix, tolerance):
+def test_movie_is_what_gymnasium_draws(agent, tmp_path, suffix, tolerance):
     """The file has a picture of each initial state and one of each step, as Gymnasium
     draws the same actions; the returns are the lengths of the episodes."""
     path = tmp_path / f"pole{suffix}"
-    returns = record("CartPole-v1", ALWAYS_RIGHT, path, n_episodes=2, n_neurons=NEURONS)
+    result = record(agent, path, n_episodes=2)
     pictures, lengths = expected(2)
-    assert returns.tolist() == lengths
+    assert result.returns.tolist() == result.lengths.tolist() == lengths
     found = read_gif(path) if suffix == ".gif" else read_mp4(path)
     assert found.shape == pictures.shape
     difference = np.abs(found.astype(float) - pictures)
@@ -72,31 +80,73 @@ def test_movie_is_what_gymnasium_draws(tmp_path, suffix, tolerance):
     assert [x.name for x in tmp_path.iterdir()] == [path.name]
 
 
-def test_error_keeps_the_old_file(tmp_path):
-    """An error leaves the file that was there before."""
-    path = tmp_path / "pole.gif"
+class Watched(Counter):
+    """Counts how often it is opened and closed, and draws nothing."""
+
+    metadata: ClassVar = {"render_modes": ["rgb_array"]}
+    n_open = 0
+
+    def __init__(self, render_mode=None, fails=None):
+        super().__init__(length=5)
+        self.render_mode, self.fails = render_mode, fails
+        Watched.n_open += 1
+
+    def step(self, action):
+        if self.render_mode and self.fails == "step":
+            raise ArithmeticError("in a step")
+        return super().step(action)
+
+    def render(self):
+        return None if self.fails == "render" else np.zeros((40, 60, 3), np.uint8)
+
+    def close(self):
+        Watched.n_open -= 1
+
+
+@pytest.mark.parametrize(
+    ("fails", "error"),
+    [(None, None), ("render", ValidationError), ("step", ArithmeticError)],
+)
+def test_environment_is_closed(fails, error, tmp_path):
+    """Every environment is closed, and an error keeps the file of before."""
+    path = tmp_path / "counter.gif"
     path.write_text("before")
-    with pytest.raises(KeyError, match="actor"):
-        record(
-            "CartPole-v1", {"critic": ALWAYS_RIGHT["critic"]}, path, n_neurons=NEURONS
-        )
-    assert path.read_text() == "before"
+    with Agent(Watched, env_kwargs={"fails": fails}, n_neurons=40) as agent:
+        n_open = Watched.n_open
+        with contextlib.nullcontext() if error is None else pytest.raises(error):
+            record(agent, path)
+        assert Watched.n_open == n_open
+    assert (path.read_bytes() == b"before") is (error is not None)
     assert [x.name for x in tmp_path.iterdir()] == [path.name]
 
 
-def test_other_suffixes_and_folders(tmp_path):
+def test_episode_without_end(tmp_path):
+    """A movie stops after a limit, with a message that names the remedy."""
+
+    def make(render_mode=None):
+        env = Watched(render_mode)
+        env.length = 0
+        return env
+
+    with Agent(make, n_neurons=40) as agent:
+        with pytest.warns(NengoWarning, match="add a gymnasium.wrappers.TimeLimit"):
+            result = record(agent, tmp_path / "a.gif", max_steps=7)
+    assert result.lengths.tolist() == [7]
+
+
+def test_other_suffixes_and_folders(agent, tmp_path):
     """Other suffixes and folders that do not exist are refused."""
     for name, error in (
         ("pole.avi", ValidationError),
         ("none/pole.gif", FileNotFoundError),
     ):
         with pytest.raises(error, match=name.split("/")[0]):
-            record("CartPole-v1", ALWAYS_RIGHT, tmp_path / name, n_neurons=NEURONS)
+            record(agent, tmp_path / name)
 
 
-def test_without_imageio(tmp_path, monkeypatch):
-    """Without imageio the message names the extra, and nothing is written."""
-    monkeypatch.setitem(sys.modules, "imageio.v2", None)
+def test_without_imageio(agent, tmp_path, monkeypatch):
+    """Without imageio-ffmpeg the message names the extra, and nothing is written."""
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(ImportError, match=r"pip install 'nengo-epes\[movies\]'"):
-        record("CartPole-v1", ALWAYS_RIGHT, tmp_path / "a.gif", n_neurons=NEURONS)
+        record(agent, tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,18 +12,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import gymnasium
 import many
-import nengo
 import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
+from toy_environments import Counter
 
 from nengo_epes.__main__ import main
-from nengo_epes.rl import evaluation, presets, runs
+from nengo_epes.rl import Agent, run_files, runs
 from nengo_epes.rl.study import read_table, study
 
 TASK = "CartPole-v1"
+FEW = {"n_neurons": 40}
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +44,17 @@ def two_greedy(monkeypatch):
 
 
 def expected_row(seed):
-    """Return the numbers of three episodes without any folder."""
-    network, env_node, agent = presets.build(TASK, seed)
-    with nengo.Simulator(network, progress_bar=False, optimize=False) as simulator:
-        episodes = [evaluation.run_episode(simulator, env_node) for _ in range(3)]
-        weights = evaluation.learned_weights(simulator, agent)
-    returns, lengths = np.array(episodes).T
-    greedy = evaluation.evaluate(TASK, weights, seed, n_episodes=2)
-    return [TASK, seed, "relu", 3, lengths.sum(), returns.mean(), greedy.mean()]
+    """Return the numbers of an agent without any folder."""
+    with Agent(TASK, seed, **FEW) as agent:
+        agent.learn(200, progress_bar=False)
+        returns, greedy = agent.returns, agent.evaluate(2)
+    return [TASK, seed, "rate", len(returns), 200, returns.mean(), greedy.mean]
 
 
 def test_two_seeds(address, two_greedy, tmp_path):
-    """The rows have the numbers of episodes that are simulated without a study, the
-    file is the same table, and a second call needs no scheduler."""
-    table = study(TASK, [5, 3], tmp_path, address, episodes=3)
+    """The rows have the numbers of agents that are trained without a study, the file is
+    the same table, and a second call needs no scheduler."""
+    table = study(TASK, [5, 3], tmp_path, address, n_steps=200, **FEW)
     names = "environment seed neurons episodes steps mean_return greedy_mean"
     assert list(table) == [*names.split(), "error", "folder"]
     assert table[names.split()].values.tolist() == [expected_row(3), expected_row(5)]
@@ -67,25 +67,83 @@ def test_two_seeds(address, two_greedy, tmp_path):
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
     nobody = "tcp://127.0.0.1:1"
-    again = study(TASK, [3, 5], tmp_path, nobody, episodes=3)
+    again = study(TASK, [3, 5], tmp_path, nobody, n_steps=200, **FEW)
     pd.testing.assert_frame_equal(again, table)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
 
+    # the evaluation of another run is not that of this one
+    shutil.copy(tmp_path / "seed-3/evaluation.json", tmp_path / "seed-5")
+    assert pd.isna(read_table(tmp_path)["greedy_mean"][1])
+    again = study(TASK, [3, 5], tmp_path, address, n_steps=200, **FEW)
+    pd.testing.assert_frame_equal(again, table)
 
-def test_interrupted_run(address, two_greedy, tmp_path):
-    """A run that was interrupted has the weights of an uninterrupted one."""
-    stops = iter([False, False, True])
+
+def test_interrupted_run_and_more_steps(address, two_greedy, tmp_path):
+    """A run that was interrupted, and then has more steps, has the weights of an
+    uninterrupted one."""
     for name in ("study/seed-0", "whole"):
-        runs.create_run(tmp_path / name, TASK, episodes=4)
-    assert not runs.resume_run(tmp_path / "study/seed-0", stopped=lambda: next(stops))
-    assert runs.resume_run(tmp_path / "whole")
-    assert read_table(tmp_path / "study")["episodes"].tolist() == [2]
-    table = study(TASK, [0], tmp_path / "study", address, episodes=4)
-    assert table["episodes"].tolist() == [4]
-    found, _ = runs.read_weights(tmp_path / "study/seed-0")
-    expected, _ = runs.read_weights(tmp_path / "whole")
-    for name, values in expected.items():
-        np.testing.assert_array_equal(found[name], values)
+        runs.create_run(tmp_path / name, TASK, n_steps=300, **FEW)
+    assert not runs.resume_run(tmp_path / "study/seed-0", callback=lambda agent: False)
+    assert runs.resume_run(tmp_path / "whole", 400)
+    assert read_table(tmp_path / "study")["episodes"].tolist() == [1]
+    table = study(TASK, [0], tmp_path / "study", address, n_steps=400, **FEW)
+    assert table["steps"].tolist() == [400]
+    with (
+        runs.load_agent(tmp_path / "study/seed-0") as found,
+        runs.load_agent(tmp_path / "whole") as expected,
+    ):
+        for name, signal_ in expected._signals().items():
+            np.testing.assert_array_equal(
+                found.simulator.signals[found._signals()[name]],
+                expected.simulator.signals[signal_],
+            )
+
+
+class Exits(Counter):
+    """Ends Python, or pretends that somebody has pressed Ctrl-C."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = {"exit": SystemExit(3), "ctrl-c": KeyboardInterrupt()}[error]
+
+    def step(self, action):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [("exit", "SystemExit: 3"), ("ctrl-c", "KeyboardInterrupt")]
+)
+def test_environment_that_ends_python(error, message, address, tmp_path):
+    """`sys.exit` and Ctrl-C inside an environment are failures of that run."""
+    gymnasium.register("Exits-v0", entry_point=Exits)
+    try:
+        kwargs = {"error": error}
+        with np.errstate(all="ignore"):
+            table = study(
+                "Exits-v0",
+                [0, 1],
+                tmp_path,
+                address,
+                env_kwargs=kwargs,
+                n_steps=20,
+                **FEW,
+            )
+    finally:
+        del gymnasium.registry["Exits-v0"]
+    assert table["error"].str.startswith(message).all() and len(table) == 2
+
+
+def test_run_of_another_process(address, tmp_path, monkeypatch):
+    """A study over the folder of another one is told who owns it, and disturbs
+    nothing."""
+    monkeypatch.setattr(run_files, "PATIENCE", 0.1)
+    runs.create_run(tmp_path / "seed-0", TASK, n_steps=100, **FEW)
+    with run_files.own(tmp_path / "seed-0"):
+        with pytest.raises(
+            BlockingIOError, match=f"seed-0: owned by process {os.getpid()}"
+        ):
+            study(TASK, [0], tmp_path, address, n_steps=100, **FEW)
+    assert not (tmp_path / "seed-0/error.json").exists()
 
 
 def test_failing_runs(address, two_greedy, tmp_path, monkeypatch, capsys):
@@ -94,13 +152,13 @@ def test_failing_runs(address, two_greedy, tmp_path, monkeypatch, capsys):
     errors = [ArithmeticError("too much"), SystemExit(3), KeyboardInterrupt()]
     resume_run = runs.resume_run
 
-    def fail(folder, **options):
-        seed = runs.read_settings(folder)["seed"]
+    def fail(folder, *arguments, **options):
+        seed = runs.read_run(folder)["seed"]
         if seed < 3:
             raise errors[seed]
-        return resume_run(folder, **options)
+        return resume_run(folder, *arguments, **options)
 
-    arguments = ["study", TASK, "--seeds", "4", "--steps", "60"]
+    arguments = ["study", TASK, "--seeds", "4", "--steps", "100", "--set=n_neurons=40"]
     arguments += ["--scheduler", address, "--output", str(tmp_path)]
     with monkeypatch.context() as patched, pytest.raises(SystemExit, match=r"^1$"):
         patched.setattr(runs, "resume_run", fail)
@@ -109,10 +167,8 @@ def test_failing_runs(address, two_greedy, tmp_path, monkeypatch, capsys):
     told = ["ArithmeticError: too much", "SystemExit: 3", "KeyboardInterrupt: "]
     assert table["error"].tolist()[:3] == told and pd.isna(table["error"][3])
     assert table["greedy_mean"].isna().tolist() == [True, True, True, False]
-    assert (
-        "too much"
-        in json.loads((tmp_path / "seed-0/error.json").read_text())["traceback"]
-    )
+    error = json.loads((tmp_path / "seed-0/error.json").read_text())
+    assert "too much" in error["traceback"]
     out, err = capsys.readouterr()
     assert f"4 runs of {TASK}, 3 failed" in out and told[0] in out
     assert "4 of 4 runs" in err
@@ -132,22 +188,28 @@ def test_failing_runs(address, two_greedy, tmp_path, monkeypatch, capsys):
 def test_refused(tmp_path, capsys):
     """Other settings than those of the folder, unknown environments, seeds that are not
     whole numbers, and invalid addresses are refused."""
-    runs.create_run(tmp_path / "seed-1", TASK, seed=1, neurons="lif", steps=100)
+    runs.create_run(tmp_path / "seed-1", TASK, 1, "lif", 100, **FEW)
+    same = {"env": TASK, "seeds": [1], "folder": tmp_path, "neurons": "lif", **FEW}
+    same["n_steps"] = 100
     for changed, message in (
-        ({"steps": 200}, r"seed-1 contains a run with steps 100 \(got 200\)"),
-        ({"neurons": "relu"}, "neurons lif"),
-        ({"environment": "Acrobot-v1"}, TASK),
-        ({"environment": "Chess-v1"}, "Chess-v1"),
+        ({"n_steps": 50}, r"seed-1: contains a run with steps 100 \(got 50\)"),
+        ({"neurons": "rate"}, "neurons lif"),
+        ({"env": "Acrobot-v1"}, TASK),
+        ({"n_neurons": 50}, r"n_neurons 40 \(got 50\)"),
+        ({"env_kwargs": {"a": 1}}, "env_kwargs"),
     ):
         with pytest.raises(ValueError, match=message):
-            study(**{"environment": TASK, "seeds": [1], "folder": tmp_path, **changed})
+            study(**{**same, **changed})
     for wrong in ("nonsense", "tcp://host", "smoke://host:1"):
         with pytest.raises(ValueError, match="address"):
-            study(TASK, [1], tmp_path, wrong)
+            study(**same, scheduler=wrong)
     with pytest.raises(TypeError):
-        study(TASK, [0.5], tmp_path)
+        study(**{**same, "seeds": [0.5]})
     assert main(["study", TASK, "--seeds", "0"]) == 1
     assert "--seeds must be at least 1 (got 0)" in capsys.readouterr().err
+    assert main(["study", "Chess-v77", f"--output={tmp_path / 'a'}"]) == 1
+    assert "Chess" in capsys.readouterr().err
+    assert not list((tmp_path / "a").iterdir())
 
 
 @pytest.mark.slow
@@ -195,23 +257,19 @@ def checkpoints(folder):
 
 
 @pytest.mark.slow
-def test_ctrl_c(two_greedy, address, tmp_path):
+def test_ctrl_c(tmp_path):
     """Ctrl-C in a terminal, which reaches all processes, ends the command with status
-    130 and one line, and the study resumes."""
-    arguments = ["study", TASK, "--seeds", "2", "--output", tmp_path]
-    with python("-m", "nengo_epes", *arguments) as process:
+    130 and one line."""
+    arguments = ["study", TASK, "--seeds", "2", "--set=n_neurons=40"]
+    with python(
+        "-W", "ignore", "-m", "nengo_epes", *arguments, "--output", tmp_path
+    ) as process:
         wait_for(lambda: len(checkpoints(tmp_path)) == 2)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert err == "\ninterrupted; run the same command again to resume\n"
-    episodes = read_table(tmp_path)["episodes"]
-    for folder in tmp_path.glob("seed-*"):  # not for as long as it takes to learn
-        record = runs.read_record(folder)
-        record["settings"]["steps"] = record["steps"][-1] + 100
-        runs.write_json(folder / runs.RECORD, record)
-    table = study(TASK, range(2), tmp_path, address)
-    assert table["error"].isna().all() and (table["episodes"] > episodes).all()
+    assert read_table(tmp_path)["error"].isna().all()
 
 
 # many checkpoints and short evaluations, in the processes of workers
@@ -219,9 +277,13 @@ PRELOAD = """
 import functools
 from nengo_epes.rl import runs
 
-runs.resume_run = functools.partial(runs.resume_run, every=100)
+runs.EVERY = 100
 runs.evaluate_run = functools.partial(runs.evaluate_run, n_episodes=2)
 """
+
+
+def _study(seeds, folder, address):
+    return study(TASK, seeds, folder, address, n_steps=3000, **FEW)
 
 
 @contextlib.contextmanager
@@ -252,7 +314,7 @@ def test_killed_worker(tmp_path):
     folder = tmp_path / "study"
     with servers(tmp_path, n_workers=2) as (address, processes):
         with ThreadPoolExecutor() as pool:
-            running = pool.submit(study, TASK, range(3), folder, address, steps=3000)
+            running = pool.submit(_study, range(3), folder, address)
             wait_for(lambda: len(checkpoints(folder)) == 2)
             processes[1].kill()
             table = running.result(timeout=300)
@@ -267,7 +329,7 @@ def test_run_whose_processes_die(tmp_path, monkeypatch):
     folder = tmp_path / "study"
     with servers(tmp_path, n_workers=1) as (address, processes):
         with ThreadPoolExecutor() as pool:
-            running = pool.submit(study, TASK, [0], folder, address)
+            running = pool.submit(_study, [0], folder, address)
             wait_for(lambda: checkpoints(folder))
             processes[1].kill()
             table = running.result(timeout=300)
@@ -277,7 +339,8 @@ def test_run_whose_processes_die(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_cancelled_study(tmp_path):
     """When a study is interrupted, its run on another worker ends with the episode."""
-    arguments = ["study", TASK, "--seeds", "1", "--output", tmp_path / "study"]
+    arguments = ["study", TASK, "--seeds=1", "--steps=9000000", "--set=n_neurons=40"]
+    arguments += ["--output", tmp_path / "study"]
     with servers(tmp_path, n_workers=1) as (address, _):
         command = ("-m", "nengo_epes", *arguments, "--scheduler", address)
         with python(*command) as process:
@@ -286,9 +349,9 @@ def test_cancelled_study(tmp_path):
             process.communicate(timeout=300)
         assert process.returncode == 130
         # written when training ends
-        weights = tmp_path / "study/seed-0" / runs.WEIGHTS
-        wait_for(weights.exists)
-        assert not runs.read_record(weights.parent)["complete"]
+        agent = tmp_path / "study/seed-0" / runs.AGENT
+        wait_for(agent.exists)
+        assert not runs.read_run(agent.parent)["is_complete"]
 
 
 @pytest.mark.slow
@@ -297,7 +360,7 @@ def test_lost_scheduler(tmp_path, capsys):
     with an error that says how to resume."""
     with servers(tmp_path, n_workers=0) as (address, processes):
         with ThreadPoolExecutor() as pool:
-            running = pool.submit(study, TASK, [0], tmp_path / "study", address)
+            running = pool.submit(_study, [0], tmp_path / "study", address)
             wait_for(lambda: "waiting for a worker" in capsys.readouterr().err)
             processes[0].kill()
             with pytest.raises(ConnectionError, match="again to resume"):

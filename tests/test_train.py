@@ -1,243 +1,308 @@
-"""Training from the command line: it is kept, goes on exactly, and is evaluated."""
+"""Training, evaluation and movies from the command line."""
 
-import contextlib
-import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 
+import gymnasium
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+from nengo.exceptions import NengoWarning
+from toy_environments import Counter
 
 from nengo_epes.__main__ import main
-from nengo_epes.checkpoints import CheckpointError
-from nengo_epes.rl import evaluation, runs
+from nengo_epes.cli.train import Lines
+from nengo_epes.rl import Agent, run_files, runs
 
-KILLED = """
-import os, signal, sys
-from nengo_epes.rl import runs
-reports, asked = [], []
-
-def stopped():
-    asked.append(len(reports))
-    # an episode after the second checkpoint, and before the third
-    if asked.count(2) == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-runs.resume_run(sys.argv[1], int(sys.argv[2]), lambda *_: reports.append(1), stopped)
-"""
-
-
-def python(*arguments, hash_seed=0):
-    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-
-
-def record(folder):
-    return json.loads((folder / runs.RECORD).read_text())
-
-
-@pytest.mark.parametrize(
-    ("neurons", "kills"),
-    [
-        ("relu", 1),
-        pytest.param("relu", 4, marks=pytest.mark.slow),
-        pytest.param("lif", 2, marks=pytest.mark.slow),
-    ],
-)
-def test_killed_and_resumed(neurons, kills, tmp_path):
-    """A run that is killed, and each time goes on in another process, ends with the
-    weights of one that was never interrupted, bit for bit."""
-    task = ["train", "CartPole-v1", "--seed", "1000", "--neurons", neurons]
-    # an episode is some 50 steps, with a checkpoint after every second or third
-    steps = 400 + 300 * kills
-    kept = ["--checkpoint", "100", "--output"]
-    assert main([*task, "--steps", str(steps), *kept, f"{tmp_path}/alone"]) == 0
-
-    folder = tmp_path / "killed"
-    runs.create_run(folder, "CartPole-v1", 1000, neurons, steps=steps)
-    for hash_seed in range(kills):
-        killed = python("-c", KILLED, str(folder), "100", hash_seed=hash_seed)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert not (folder / runs.WEIGHTS).exists() and not record(folder)["complete"]
-    arguments = ["train", "CartPole-v1", "--resume", *kept, str(folder)]
-    resumed = python("-m", "nengo_epes", *arguments, hash_seed=99)
-    assert resumed.returncode == 0, resumed.stderr
-    assert record(folder) == record(tmp_path / "alone")
-    assert record(folder)["complete"] and record(folder)["steps"][-1] >= steps
-
-    straight, episodes = runs.read_weights(tmp_path / "alone")
-    weights, episodes_resumed = runs.read_weights(folder)
-    assert episodes == episodes_resumed == len(record(folder)["returns"])
-    for name in ("critic", "actor"):
-        assert np.any(straight[name])
-        np.testing.assert_array_equal(weights[name], straight[name])
+TASK = ["train", "CartPole-v1", "--set", "n_neurons=40"]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folder of a short run, and what was printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    task = ["train", "CartPole-v1", "--episodes", "9", "--checkpoint", "60"]
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert main([*task, "--output", str(folder)]) == 0
-    return folder, printed.getvalue()
+    """A folder with a run, and the folder of nobody."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert main([*TASK, "--steps", "600", "--output", str(folder)]) == 0
+    return folder
 
 
-def test_what_is_written(trained):
-    """Settings, versions, returns, weights and a picture; and lines for a log."""
-    folder, printed = trained
-    written = record(folder)
-    assert written["settings"] == {
-        "environment": "CartPole-v1",
-        "seed": 0,
-        "neurons": "relu",
-        "steps": None,
-        "episodes": 9,
-    }
-    assert len(written["returns"]) == 9
-    # a cart-pole earns 1 in every step
-    np.testing.assert_array_equal(written["steps"], np.cumsum(written["returns"]))
-    assert written["command"] == (
-        "nengo-epes train CartPole-v1 --seed 0 --neurons relu --episodes 9"
+def python(*arguments, **variables):
+    """Run a command in another process; return status, output and errors."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "nengo_epes", *arguments],
+        env={**os.environ, **variables},
+        capture_output=True,
     )
-    assert set(written["versions"]) == {"nengo-epes", "nengo", "numpy", "gymnasium"}
-    assert (folder / runs.CURVE).read_bytes().startswith(b"\x89PNG")
-    assert "\r" not in printed
-    mean = np.mean(written["returns"])
-    assert f"9 episodes   mean return {mean:>9.1f} of the last 9" in printed
+    return done.returncode, done.stdout, done.stderr
 
 
-def test_evaluate(trained, capsys):
-    """The agent earns what the same weights earn in `evaluation.evaluate`."""
-    folder, _ = trained
-    assert main(["evaluate", str(folder), "--episodes", "3"]) == 0
-    expected = evaluation.evaluate("CartPole-v1", runs.read_weights(folder)[0], 0, 3)
-    written = json.loads((folder / runs.EVALUATION).read_text())
-    assert written["returns"] == expected.tolist()
-    assert written["episodes of training"] == 9
-    told = f"mean {np.mean(expected):.1f}, sd {np.std(expected, ddof=1):.1f}, min "
-    assert told in capsys.readouterr().out
+def contents(folder):
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.name != run_files.LOCK
+    }
+
+
+def test_train_is_that_of_an_agent(trained, tmp_path, capsys):
+    """The command trains the agent of its options, and says so."""
+    options = ["--seed=7", "--neurons=lif", "--steps=150", "--set=eta_actor=0.02"]
+    options += ["--env-arg=sutton_barto_reward=true", f"--output={tmp_path / 'a'}"]
+    assert main([*TASK, *options]) == 0
+    changes = {"n_neurons": 40, "eta_actor": 0.02}
+    kwargs = {"sutton_barto_reward": True}
+    with Agent("CartPole-v1", 7, "lif", kwargs, **changes) as agent:
+        agent.learn(150, progress_bar=False)
+        expected = agent.returns
+    found = runs.read_run(tmp_path / "a")
+    assert [e.episode_return for e in found["episodes"]] == expected.tolist()
+    assert set(expected) == {-1.0}  # as that option has it
+    first, last = capsys.readouterr().out.splitlines()[:2]
+    assert first.startswith("training CartPole-v1")
+    assert f"150 steps, {len(expected)} episodes, mean return -1.0" in last
+
+
+def test_evaluate(trained, tmp_path, capsys):
+    """The command prints and writes what the agent gets."""
+    path = tmp_path / "a.json"
+    assert main(["evaluate", str(trained), "--episodes=3", f"--json={path}"]) == 0
+    with runs.load_agent(trained) as agent:
+        expected = agent.evaluate(3).returns
+    assert json.loads(path.read_text())["returns"] == expected.tolist()
+    out = capsys.readouterr().out
+    std = np.std(expected, ddof=1)
+    assert (
+        f"after 600 steps of training: mean {expected.mean():.1f}, std {std:.1f}" in out
+    )
+    assert str(path) in out
 
 
 def test_movie(trained, tmp_path, capsys):
-    """The first of the same episodes can be filmed; another kind of file is refused
-    before anything is run."""
-    folder, _ = trained
+    """The movie has a picture of each state of the first episodes; another kind of file
+    is refused."""
     path = tmp_path / "pole.mp4"
-    command = ["evaluate", str(folder), "--episodes", "2", "--movie"]
-    assert main([*command, str(path)]) == 0
-    expected = evaluation.evaluate("CartPole-v1", runs.read_weights(folder)[0], 0, 1)
+    assert main(["movie", str(trained), f"--output={path}", "--episodes=2"]) == 0
+    with runs.load_agent(trained) as agent:
+        expected = agent.evaluate(2)
     with imageio.get_reader(path) as movie:
-        assert movie.count_frames() == expected[0] + 1
-    assert main([*command, str(tmp_path / "pole.avi")]) == 1
+        assert movie.count_frames() == expected.lengths.sum() + 2
+    assert f"mean return {expected.mean:.1f}" in capsys.readouterr().out
+    assert main(["movie", str(trained), f"--output={tmp_path / 'pole.avi'}"]) == 1
     assert "pole.avi" in capsys.readouterr().err
-
-
-def test_longer(trained):
-    """A complete run goes on where it is given more episodes, and not otherwise."""
-    folder, _ = trained
-    before = record(folder)
-    task = ["train", "CartPole-v1", "--resume", "--output", str(folder)]
-    assert main(task) == 0
-    assert record(folder) == before
-    assert main([*task, "--episodes", "11"]) == 0
-    after = record(folder)
-    assert len(after["returns"]) == 11 and after["returns"][:9] == before["returns"]
-    assert after["settings"] == {**before["settings"], "episodes": 11}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
-    """Ctrl-C lets the episode end, keeps everything, and says how to go on."""
-    run_episode, episodes = runs.run_episode, []
+    """Both signals save what was learned, and the command says how to resume."""
+    learn = Agent.learn
 
-    def interrupted(simulator, env_node):
-        episodes.append(simulator.n_steps)
-        if len(episodes) == 3:
-            signal.raise_signal(number)
-        return run_episode(simulator, env_node)
+    def interrupted(agent, n_steps, callback, *arguments):
+        def interrupt(agent):
+            callback(agent)
+            if len(agent.episodes) == 3:
+                signal.raise_signal(number)
 
-    monkeypatch.setattr(runs, "run_episode", interrupted)
+        return learn(agent, n_steps, interrupt, *arguments)
+
     before = signal.getsignal(number)
-    task = ["train", "CartPole-v1", "--output", str(tmp_path)]
-    with pytest.raises(SystemExit) as status:
-        main(task)
+    command = [*TASK, "--steps=400", "--output", str(tmp_path)]
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as status:
+        patched.setattr(Agent, "learn", interrupted)
+        main(command)
     assert status.value.code == 128 + number
     assert signal.getsignal(number) is before
-    assert len(record(tmp_path)["returns"]) == 3 and not record(tmp_path)["complete"]
-    assert runs.read_weights(tmp_path)[1] == 3
-    assert f"to go on: nengo-epes {' '.join(task[:2])} --resume" in (
-        capsys.readouterr().out
+    assert len(runs.read_run(tmp_path)["episodes"]) == 3
+    out = capsys.readouterr().out
+    assert f"nengo-epes train CartPole-v1 --resume --output {tmp_path}" in out
+    assert main(["train", "CartPole-v1", "--resume", "--output", str(tmp_path)]) == 0
+    assert runs.read_run(tmp_path)["is_complete"]
+
+
+def test_lines_of_progress(monkeypatch, capsys):
+    """Without a terminal, a line in 10 seconds has return, speed and remaining time."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Lines(1000) as bar:
+        for _ in range(160):
+            now[0] += 0.125
+            bar.set_postfix_str("return 12.5", refresh=False)
+            bar.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("80 of 1,000 steps, return 12.5, 8 steps/s, 115 s")
+    assert lines[1].startswith("160 of 1,000 steps, return 12.5, 8 steps/s, 105 s")
+
+
+def test_tensorboard(tmp_path, monkeypatch):
+    """Each episode's return and length are written."""
+    import tensorboardX
+
+    written = []
+    monkeypatch.setattr(
+        tensorboardX.SummaryWriter, "add_scalar", lambda self, *row: written.append(row)
     )
-    assert main([*task, "--resume", "--episodes", "4"]) == 0
-    assert len(episodes) == 4 and record(tmp_path)["complete"]
-    # the environment began no other episode
-    assert episodes[3] == 2 * (record(tmp_path)["steps"][2] + 3)
+    arguments = ["--steps=200", "--tensorboard", f"--output={tmp_path / 'a'}"]
+    assert main([*TASK, *arguments]) == 0
+    expected = []
+    for e in runs.read_run(tmp_path / "a")["episodes"]:
+        expected += [("episode/return", e.episode_return, e.environment_steps)]
+        expected += [("episode/length", e.length, e.environment_steps)]
+    assert written == expected and expected
+    assert list((tmp_path / "a" / "tensorboard").iterdir())
+
+
+def test_terminal_that_cannot_show_the_name(trained, tmp_path):
+    """What a terminal cannot encode is replaced, and the files are there."""
+    folder = tmp_path / "läufe 漢"
+    shutil.copytree(trained, folder)
+    variables = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    command = ["train", "CartPole-v1", "--resume", "--output", str(folder)]
+    status, out, err = python(*command, **variables)
+    assert status == 0, err
+    assert "läufe \\u6f22".encode("cp1252") in out
+    status, out, err = python("evaluate", str(folder), "--episodes=2", **variables)
+    assert status == 0, err
+    assert len(json.loads((folder / runs.EVALUATION).read_text())["returns"]) == 2
+    status, _, err = python("evaluate", str(folder / "漢"), **variables)
+    assert status == 1 and b"\\u6f22" in err and b"Traceback" not in err
+
+
+OWN = """
+import gymnasium
+from toy_environments import Counter
+
+gymnasium.register("Own-v0", entry_point=lambda **options: Counter(**options))
+"""
+
+
+def test_own_module(tmp_path, monkeypatch, capsys):
+    """A module in the current folder is found if the user names it, and is not imported
+    because a file names it."""
+    (tmp_path / "own_environment.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    env, few = "own_environment:Own-v0", "--set=n_neurons=40"
+    arguments = ["--steps=30", "--env-arg=length=5", "--output=a"]
+    assert main(["train", env, few, *arguments]) == 0
+    # rewards of 10, 20, ... 50
+    assert {e.episode_return for e in runs.read_run("a")["episodes"]} == {150.0}
+    del sys.modules["own_environment"], gymnasium.registry["Own-v0"]
+    for command in ("evaluate", "movie"):
+        assert main([command, "a"]) == 1
+        assert f"--env {env}" in capsys.readouterr().err
+    assert "own_environment" not in sys.modules
+    assert main(["evaluate", "a", "--episodes=2", "--env", env]) == 0
+    assert json.loads((tmp_path / "a/evaluation.json").read_text())["mean"] == 150.0
+    assert main(["train", env, "--resume", "--steps=40", "--output=a"]) == 0
+    assert main(["evaluate", "a", "--env", "CartPole-v1"]) == 1
+    assert "the run is of own_environment:Own-v0" in capsys.readouterr().err
+    # by default the folder has a name that every system allows
+    assert main(["train", env, few, "--steps=10"]) == 0
+    assert runs.read_run("own_environment-Own-v0-rate-0")["is_complete"]
+
+
+def test_environment_without_end(tmp_path):
+    """Training ends after its steps, evaluation and movie after a limit, with a message
+    that names the remedy."""
+    gymnasium.register(
+        "Endless-v0", entry_point=lambda **options: Counter(0, **options)
+    )
+    try:
+        folder = tmp_path / "a"
+        command = ["train", "Endless-v0", "--steps=50", f"--output={folder}"]
+        assert main([*command, "--set=n_neurons=40"]) == 0
+        run = runs.read_run(folder)
+        assert run["trained_steps"] == 50 and run["episodes"] == []
+        with pytest.warns(NengoWarning, match="add a gymnasium.wrappers.TimeLimit"):
+            result = runs.evaluate_run(folder, 2, max_steps=30)
+        assert result["lengths"] == [30, 30]
+    finally:
+        del gymnasium.registry["Endless-v0"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "CartPole-v1", "--output", "{}"], "holds a run already"),
+        (["train", "CartPole-v1", "--output={}"], "contains a run already"),
+        (["train", "CartPole-v1", "--resume", "--seed=1", "--output={}"], "has seed 0"),
         (
-            ["train", "CartPole-v1", "--seed", "1", "--resume", "--output", "{}"],
-            "seed 0",
+            ["train", "CartPole-v1", "--resume", "--set=eta_actor=1", "--output={}"],
+            "has eta_actor 0.04 (got 1.0)",
         ),
         (
-            ["train", "CartPole-v1", "--resume", "--output", "{}/none"],
-            "there is no run",
+            ["train", "Pendulum-v1", "--resume", "--output={}"],
+            "environment CartPole-v1",
+        ),
+        (["train", "CartPole-v1", "--resume", "--output={}/none"], "no run in"),
+        (
+            ["train", "CartPole-v1", "--resume", "--steps=2", "--output={}"],
+            "at least 600 steps (got 2)",
+        ),
+        (["train", "Chess-v77", "--output={}/a"], "Chess"),
+        (["train", "no_such_module:A-v0", "--output={}/a"], "no_such_module"),
+        (["train", "CartPole-v1", "--neurons=wet", "--output={}/a"], "'rate' or 'lif'"),
+        (["train", "CartPole-v1", "--steps=0"], "--steps must be at least 1 (got 0)"),
+        (["train", "CartPole-v1", "--seed=-1"], "--seed must be at least 0 (got -1)"),
+        (["train", "CartPole-v1", "--set=eta=1", "--output={}/a"], "no setting 'eta'"),
+        (["train", "CartPole-v1", "--set=eta_actor", "--output={}/a"], "NAME=VALUE"),
+        (
+            ["train", "CartPole-v1", "--set=n_neurons=1.5", "--output={}/a"],
+            "n_neurons: must be of type int (got '1.5')",
         ),
         (
-            ["train", "CartPole-v1", "--resume", "--episodes=2", "--output", "{}"],
-            "more than it is to have; give a larger limit",
+            ["train", "CartPole-v1", "--set=scale_rewards=1", "--output={}/a"],
+            "scale_rewards: must be of type bool (got '1')",
         ),
-        (["train", "Chess", "--output", "{}/a"], "no preset for 'Chess', but for Cart"),
-        (
-            ["train", "CartPole-v1", "--neurons", "wet", "--output", "{}/a"],
-            "no settings for 'wet', but for relu, lif",
-        ),
-        (["train", "CartPole-v1", "--steps", "0"], "--steps must be at least 1"),
-        (["train", "CartPole-v1", "--seed", "-1"], "--seed must be from 0"),
-        (["evaluate", "{}/none"], "there is no run"),
-        (["evaluate", "{}", "--episodes", "1"], "at least 2"),
+        (["evaluate", "{}/none"], "no run in"),
+        (["evaluate", "{}", "--episodes=0"], "--episodes must be at least 1"),
+        (["evaluate", "{}", "--json={}"], "is a folder"),
+        (["movie", "{}/none"], "no run in"),
     ],
 )
 def test_refused(arguments, message, trained, capsys):
     """What cannot be done is said in one line, and nothing is written."""
-    folder, _ = trained
-    before = {path: path.read_bytes() for path in folder.iterdir()}
-    assert main([word.format(folder) for word in arguments]) == 1
+    before = contents(trained)
+    assert main([word.format(trained) for word in arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
-    assert before == {path: path.read_bytes() for path in folder.iterdir()}
+    assert contents(trained) == before
 
 
-def test_not_ended(tmp_path):
-    """A run that has only begun has no weights, and a damaged checkpoint stays."""
-    runs.create_run(tmp_path, "CartPole-v1")
-    with pytest.raises(FileNotFoundError, match="training has not ended"):
-        runs.read_weights(tmp_path)
-    (tmp_path / runs.CHECKPOINT).write_bytes(b"half")
-    with pytest.raises(CheckpointError, match="no checkpoint"):
-        runs.resume_run(tmp_path)
-    assert (tmp_path / runs.CHECKPOINT).read_bytes() == b"half"
-
-
+@pytest.mark.parametrize("name", [runs.RECORD, runs.AGENT, runs.CHECKPOINT])
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"PK\x03\x04 half"])
-def test_damaged(text, tmp_path):
-    """A damaged record and damaged weights are refused by the name of the file."""
-    runs.create_run(tmp_path, "CartPole-v1")
-    loads = {runs.WEIGHTS: runs.read_weights, runs.RECORD: runs.read_settings}
-    for name, load in loads.items():
-        (tmp_path / name).write_bytes(text)
-        with pytest.raises(ValueError, match=f"{name} is .*damaged"):
-            load(tmp_path)
+def test_damaged(name, text, trained, tmp_path, capsys):
+    """Damaged files are refused by their name, in one line."""
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    (folder / name).write_bytes(text)
+    commands = [
+        ["train", "CartPole-v1", "--resume", "--steps=700", f"--output={folder}"]
+    ]
+    if name != runs.CHECKPOINT:
+        commands += [["evaluate", str(folder)], ["movie", str(folder)]]
+    for command in commands:
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert name in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("shrink=none", None),
+        ("shrink=100", 100.0),
+        ("scale_rewards=false", False),
+        ("discount=0.9", 0.9),
+        ("n_neurons=64", 64),
+    ],
+)
+def test_types_of_settings(text, value, tmp_path):
+    """Values have the types of their fields."""
+    arguments = ["--steps=10", f"--set={text}", f"--output={tmp_path / 'a'}"]
+    assert main([*TASK, *arguments]) == 0
+    found = runs.read_run(tmp_path / "a")["settings"][text.partition("=")[0]]
+    assert found == value and type(found) is type(value)

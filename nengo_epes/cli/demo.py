@@ -61,11 +61,6 @@ def _demo(options: Namespace) -> None:
         seed=options.seed, seconds=options.seconds, progress_bar=True
     )
     rmse = result["rmse"]
-    print(f"RMSE over the second half of {options.seconds:g} s, seed {options.seed}:\n")
-    print(f"  {'line':<26}{'RMSE':>8}{'/ PES':>8}")
-    for line, value in rmse.items():
-        print(f"  {line:<26}{value:>8.4f}{value / rmse['PES']:>8.2f}")
-
     parameters = ("seed", "seconds", "delay", "learning_rate", "dt", "rmse")
     table = json.dumps({name: result[name] for name in parameters}, indent=2) + "\n"
     write_atomically(table_path, lambda path: path.write_text(table))
@@ -73,4 +68,8 @@ def _demo(options: Namespace) -> None:
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     delayed_error.plot(result, figure.subplots(1, 2))
     write_atomically(figure_path, lambda path: figure.savefig(path, dpi=150))
+    print(f"RMSE over the second half of {options.seconds:g} s, seed {options.seed}:\n")
+    print(f"  {'line':<26}{'RMSE':>8}{'/ PES':>8}")
+    for line, value in rmse.items():
+        print(f"  {line:<26}{value:>8.4f}{value / rmse['PES']:>8.2f}")
     print(f"\nfigure: {figure_path}\ntable:  {table_path}")

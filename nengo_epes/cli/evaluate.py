@@ -1,53 +1,45 @@
-"""``nengo-epes evaluate``: what a trained agent earns."""
+"""``nengo-epes evaluate``: the returns of a trained agent."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from pathlib import Path
 
+from nengo_epes.cli import options as shared
+
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the parser of this command to those of all."""
+    """Add the parser of this command."""
     evaluate = commands.add_parser(
         "evaluate",
-        help="tell what a trained agent earns",
-        description="Run a trained agent, greedy and without learning, from the same "
-        "beginnings for all agents, and write what it earns into its folder.",
+        help="evaluate a trained agent",
+        description="Run episodes in which a trained agent takes its best actions and "
+        "learns nothing, from initial states that are the same for all agents, and "
+        "write their returns.",
     )
-    evaluate.add_argument("folder", metavar="DIR", help="from nengo-epes train")
+    shared.add_run(evaluate)
+    shared.add_episodes(evaluate, 100)
     evaluate.add_argument(
-        "--episodes", type=int, default=100, metavar="N", help="(%(default)s)"
-    )
-    evaluate.add_argument(
-        "--movie", metavar="FILE", help="film the first episode, as .gif or .mp4"
+        "--json", metavar="FILE", help="file to write (DIR/evaluation.json)"
     )
     evaluate.set_defaults(command=_evaluate)
 
 
 def _evaluate(options: Namespace) -> None:
-    if options.episodes < 2:
-        raise ValueError(f"--episodes must be at least 2 (got {options.episodes})")
+    shared.check_least(options, episodes=1)
 
     from nengo_epes.rl import runs
 
-    if options.movie:
-        from nengo_epes.rl import movie
-
-        settings = runs.read_settings(options.folder)
-        weights, _ = runs.read_weights(options.folder)
-        movie.record(
-            settings["environment"],
-            weights,
-            options.movie,
-            seed=settings["seed"],
-            neurons=settings["neurons"],
-        )
-        print(f"movie: {options.movie}")
-    result = runs.evaluate_run(options.folder, options.episodes)
-    names = ("mean", "sd", "min", "max")
-    numbers = ", ".join(f"{name} {result[name]:.1f}" for name in names)
+    shared.find_modules(options.env)
+    result = runs.evaluate_run(
+        options.folder, options.episodes, options.env, options.json
+    )
+    names = ("mean", "std", "min", "max")
+    numbers = ", ".join(
+        f"{name} {result[name]:.1f}" for name in names if result[name] is not None
+    )
     print(
-        f"return of {options.episodes} greedy episodes, after "
-        f"{result['episodes of training']} episodes of training: {numbers}\nall "
-        f"returns: {Path(options.folder).absolute() / runs.EVALUATION}"
+        f"return of {options.episodes} episodes, after {result['trained_steps']:,} "
+        f"steps of training: {numbers}\nall returns: "
+        f"{options.json or Path(options.folder) / runs.EVALUATION}"
     )

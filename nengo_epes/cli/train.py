@@ -1,128 +1,187 @@
-"""``nengo-epes train``: let an agent learn a task, and keep it in a folder."""
+"""``nengo-epes train``: let an agent learn an environment."""
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
+import sys
+import time
 from argparse import ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
+
+from nengo_epes.cli import options as shared
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the parser of this command to those of all."""
+    """Add the parser of this command."""
     train = commands.add_parser(
         "train",
-        help="let an agent learn a Gymnasium task",
-        description="Let an agent learn a Gymnasium task with the settings of "
-        "nengo_epes.rl.presets, and write what it learns, a learning curve, and "
-        "checkpoints, from which --resume goes on. Ctrl-C ends it with the current "
-        "episode.",
+        help="let an agent learn an environment",
+        description="Let an agent learn a Gymnasium environment, and write what it has "
+        "learned, its returns and checkpoints to a folder. Interrupt it at any time; "
+        "--resume continues from the last checkpoint.",
     )
-    train.add_argument("environment", metavar="TASK", help="such as CartPole-v1")
-    train.add_argument("--seed", type=int, help="(0)")
-    limit = train.add_mutually_exclusive_group()
-    limit.add_argument(
-        "--steps", type=int, metavar="N", help="of the environment (as studied)"
-    )
-    limit.add_argument("--episodes", type=int, metavar="N")
+    shared.add_agent(train)
+    train.add_argument("--seed", type=int, metavar="K", help="(0)")
+    train.add_argument("--output", metavar="DIR", help="folder (ENV-NEURONS-SEED)")
     train.add_argument(
-        "--neurons",
-        metavar="KIND",
-        help="such as lif or place-cells (the first that a task has)",
-    )
-    train.add_argument("--output", metavar="DIR", help="(TASK-KIND-SEED)")
-    train.add_argument(
-        "--checkpoint",
-        type=int,
-        default=5000,
-        metavar="N",
-        help="write one every N steps of the environment (%(default)s)",
+        "--resume", action="store_true", help="resume the run in the folder"
     )
     train.add_argument(
-        "--resume",
+        "--tensorboard",
         action="store_true",
-        help="go on with the run in DIR, with its settings",
+        help="also write the returns for TensorBoard, to DIR/tensorboard",
     )
     train.set_defaults(command=_train)
 
 
 def _train(options: Namespace) -> None:
-    # before the work, and before anything slow is imported
-    for name in ("steps", "episodes", "checkpoint"):
-        number = getattr(options, name)
-        if number is not None and number < 1:
-            raise ValueError(f"--{name} must be at least 1 (got {number})")
-    if options.seed is not None and not 0 <= options.seed < 2**31 - 1:
-        raise ValueError(f"--seed must be from 0 to 2**31 - 2 (got {options.seed})")
+    shared.check_least(options, steps=1, seed=0)
+    env, neurons = options.environment, options.neurons or "rate"
+    name = f"{env}-{neurons}-{options.seed or 0}"
+    folder = Path(options.output or re.sub(r"[^\w.-]", "-", name))
+    print(f"training {env}, in {folder}", flush=True)  # before slow imports
 
-    from nengo_epes.rl import presets, runs
+    from nengo_epes.rl import runs
 
-    preset = presets.preset(options.environment, options.neurons)
-    neurons = options.neurons or next(iter(preset.neurons))
-    limits = {"steps": options.steps, "episodes": options.episodes}
-    seed = options.seed or 0
-    folder = Path(options.output or f"{options.environment}-{neurons}-{seed}")
+    shared.find_modules(env)
+    settings = shared.read_settings(options)
+    env_kwargs = shared.read_env_arguments(options)
     if options.resume:
-        _check_settings(options, runs.read_settings(folder), folder)
+        _check_resumed(options, runs.read_run(folder), settings, env_kwargs, folder)
     else:
-        runs.create_run(folder, options.environment, seed, neurons, **limits)
-
-    def report(returns: list[float], steps: list[int]) -> None:
-        if returns:
-            last = returns[-runs.WINDOW :]
+        steps = options.steps or 50_000
+        seed = options.seed or 0
+        runs.create_run(folder, env, seed, neurons, steps, env_kwargs, **settings)
+    bar: Any = True if sys.stderr.isatty() else Lines
+    with _stopping() as stopped, _tensorboard(options, folder) as callback:
+        try:
+            runs.resume_run(folder, options.steps, env, callback, bar)
+        except KeyboardInterrupt:
+            print(f"interrupted; what was learned is in {folder}; to resume:")
             print(
-                f"{steps[-1]:>9,} steps {len(returns):>6,} episodes   mean return "
-                f"{sum(last) / len(last):>9.1f} of the last {len(last)}",
-                flush=True,
+                f"nengo-epes train {env} --resume --output {shlex.quote(str(folder))}"
             )
+            # as a shell reports a process that a signal has ended
+            raise SystemExit(128 + (stopped or [signal.SIGINT])[0]) from None
+    run = runs.read_run(folder)
+    returns = [episode.episode_return for episode in run["episodes"]]
+    last = returns[-runs.WINDOW :]
+    mean = f"{sum(last) / len(last):.1f}" if last else "unknown"
+    print(
+        f"complete: {run['trained_steps']:,} steps, {len(returns):,} episodes, mean "
+        f"return {mean} of the last {len(last)}\nall files are in {folder}"
+    )
 
-    with _Ending() as ending:
-        complete = runs.resume_run(
-            folder, options.checkpoint, report, lambda: ending.number, **limits
-        )
-    print(f"{'complete' if complete else 'not complete'}; all is in {folder}")
-    if not complete:
-        print(f"to go on: nengo-epes train {options.environment} --resume", end=" ")
-        print(f"--output {shlex.quote(str(folder))}")
-        # as a shell tells of a process that a signal has ended
-        raise SystemExit(128 + ending.number)
 
-
-def _check_settings(options: Namespace, settings: dict[str, Any], folder: Path) -> None:
-    for name in ("environment", "seed", "neurons"):
-        given = getattr(options, name)
-        if given not in (None, settings[name]):
+def _check_resumed(
+    options: Namespace,
+    run: dict[str, Any],
+    settings: dict[str, Any],
+    env_kwargs: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Refuse options that differ from those of the run."""
+    given = {
+        name: getattr(options, name) for name in ("environment", "seed", "neurons")
+    }
+    given |= {**settings, "env_kwargs": env_kwargs or None}
+    found = {**run["settings"], **run}
+    for name, value in given.items():
+        if value not in (None, found[name]):
             raise ValueError(
-                f"the run in {folder} has {name} {settings[name]} (got {given}); go on "
-                "with that, or begin another run in another folder"
+                f"{folder}: the run has {name} {found[name]} (got {value}); resume it "
+                "without this option, or choose another folder"
             )
 
 
-class _Ending:
-    """Whether one has been asked to end: by Ctrl-C, or by who manages the machine.
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """Treat SIGTERM as Ctrl-C, and yield a list of it."""
+    stopped: list[int] = []
 
-    The second time it ends at once.
+    def stop(number: int, frame: object) -> None:
+        stopped.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _tensorboard(
+    options: Namespace, folder: Path
+) -> Iterator[Callable[[Any], None] | None]:
+    """Yield a callback that writes each episode, or None."""
+    if not options.tensorboard:
+        yield None
+        return
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            "--tensorboard needs tensorboardX: pip install 'nengo-epes[tensorboard]'"
+        ) from error
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
+
+        def write(agent: Any) -> None:
+            episode = agent.episodes[-1]
+            step = episode.environment_steps
+            writer.add_scalar("episode/return", episode.episode_return, step)
+            writer.add_scalar("episode/length", episode.length, step)
+
+        yield write
+
+
+class Lines:
+    """Prints a line of progress every 10 seconds, where there is no terminal.
+
+    Parameters
+    ----------
+    total : int
+        Environment steps to come.
+
+    Examples
+    --------
+    >>> with Lines(100) as bar:
+    ...     bar.update()
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    seconds = 10.0
 
-    def __enter__(self) -> _Ending:
-        self.number = 0
-        self.before = {number: signal.getsignal(number) for number in self.signals}
-        for number in self.signals:
-            signal.signal(number, self._note)
+    def __init__(self, total: int) -> None:
+        self.total, self.n, self.text = total, 0, "no episode has ended"
+        self.start = self.printed = time.monotonic()
+
+    def __enter__(self) -> Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        pass
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
-        self._restore()
-        print("ending with this episode; once more to end at once", flush=True)
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
+        """Note the mean return of the last episodes."""
+        self.text = text
 
-    def _restore(self) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+    def update(self) -> None:
+        """Count an environment step."""
+        self.n += 1
+        now = time.monotonic()
+        if now - self.printed < self.seconds:
+            return
+        self.printed = now
+        rate = self.n / (now - self.start)
+        left = (self.total - self.n) / rate
+        print(
+            f"{self.n:,} of {self.total:,} steps, {self.text}, {rate:,.0f} steps/s, "
+            f"{left:,.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import signal
 import threading
@@ -155,7 +156,20 @@ class Agent:
         """(int) Environment steps of all training."""
         return self._done["steps"]
 
-    def learn(self, n_steps, callback=None, progress_bar=True):
+    @property
+    def progress(self):
+        """(dict) Steps, seconds and episodes of all training, which JSON can store."""
+        return {
+            **self._done,
+            "episodes": [dataclasses.astuple(episode) for episode in self.episodes],
+        }
+
+    @progress.setter
+    def progress(self, progress):
+        self.episodes = [Episode(*row) for row in progress["episodes"]]
+        self._done = {name: progress[name] for name in ("steps", "seconds")}
+
+    def learn(self, n_steps, callback=None, progress_bar=True, on_reset=None):
         """Learn for a number of environment steps.
 
         Learning stops in the middle of an episode, which the next call resumes. Ctrl-C
@@ -168,8 +182,13 @@ class Agent:
         callback : callable, optional
             ``callback(agent)`` is called after each episode; learning stops if it
             returns False.
-        progress_bar : bool, optional
-            Whether to show the progress; needs tqdm.
+        progress_bar : bool or callable, optional
+            Whether to show the progress; needs tqdm. Also a function of ``n_steps``
+            that returns a bar: a context manager with the methods ``update`` and
+            ``set_postfix_str`` of tqdm.
+        on_reset : callable, optional
+            ``on_reset(agent)`` is called after each reset of the environment, when
+            `nengo_epes.checkpoints.save` can store the simulation.
 
         Returns
         -------
@@ -197,8 +216,10 @@ class Agent:
                 for _ in simulator_steps:
                     step()
                 self._done["seconds"] += time.perf_counter() - start
-                if now[count] == 0:
-                    continue  # the first observation of an episode
+                if now[count] == 0:  # the first observation of an episode
+                    if on_reset is not None:
+                        on_reset(self)
+                    continue
                 left -= 1
                 self._done["steps"] += 1
                 bar.update()
@@ -224,7 +245,7 @@ class Agent:
 
     # acting
 
-    def evaluate(self, n_episodes=100, seed=None, max_steps=10_000):
+    def evaluate(self, n_episodes=100, seed=None, max_steps=10_000, film=None):
         """Run episodes in which the agent takes its best actions and learns nothing.
 
         A second network runs them, built from what was learned, in an environment of
@@ -239,6 +260,9 @@ class Agent:
             Seed of the initial states; the default is the same for all agents.
         max_steps : int, optional
             Environment steps after which an episode is stopped, with a warning.
+        film : callable, optional
+            ``film(env)`` is called after each reset and each environment step; ``env``
+            is made with ``render_mode="rgb_array"`` then.
 
         Returns
         -------
@@ -259,8 +283,10 @@ class Agent:
             check_seed(seed)
         self._check_open()
         self._close_greedy()  # spiking neurons would remember what they saw last
-        with open_for_evaluation(self.process, self.env) as env:
-            return run_episodes(env, self.predict, n_episodes, seed, max_steps)
+        mode = None if film is None else "rgb_array"
+        with open_for_evaluation(self.process, self.env, mode) as env:
+            on_step = None if film is None else functools.partial(film, env)
+            return run_episodes(env, self.predict, n_episodes, seed, max_steps, on_step)
 
     def predict(self, observation):
         """Return the best action for an observation.
@@ -354,7 +380,7 @@ class Agent:
         signals = self.simulator.signals
         return {name: signals[s].copy() for name, s in self._signals().items()}
 
-    def save(self, path):
+    def save(self, path, note=None):
         """Save everything that was learned, at any time.
 
         The file holds the weights, the running statistics, the state of the step sizes,
@@ -365,6 +391,8 @@ class Agent:
         ----------
         path : path
             File to write; replaced when the new one is complete.
+        note : object, optional
+            Data that JSON can store, for example where the agent was trained.
 
         Raises
         ------
@@ -385,9 +413,8 @@ class Agent:
             "seed": self.seed,
             "neurons": repr(self.neuron_type),
             "settings": dataclasses.asdict(self.settings),
-            "steps": self.total_steps,
-            "seconds": self._done["seconds"],
-            "episodes": [dataclasses.astuple(episode) for episode in self.episodes],
+            "note": note,
+            **self.progress,
         }
         learned = self._read_learned()
         for name, array in learned.items():
@@ -554,6 +581,8 @@ class _NoBar:
 
 
 def _bar(n_steps, is_shown):
+    if not isinstance(is_shown, bool):
+        return is_shown(n_steps)
     if not is_shown:
         return _NoBar()
     try:

@@ -48,7 +48,7 @@ class Evaluation:
         return float(self.returns.std(ddof=1)) if several else float("nan")
 
 
-def open_for_evaluation(process, env):
+def open_for_evaluation(process, env, render_mode=None):
     """Open another environment like the one in which an agent learns.
 
     Wrappers of Gymnasium that normalize get a copy of the running statistics, which
@@ -60,6 +60,8 @@ def open_for_evaluation(process, env):
         The process of the environment.
     env : gymnasium.Env
         The environment in which the agent learns; it is not changed.
+    render_mode : str, optional
+        Keyword argument for `gymnasium.make` or the constructor.
 
     Returns
     -------
@@ -73,7 +75,8 @@ def open_for_evaluation(process, env):
     gymnasium = check_gymnasium()
     made = process.environment
     if not isinstance(made, gymnasium.Env):
-        other = open_environment(made, process.arguments)
+        arguments = {} if render_mode is None else {"render_mode": render_mode}
+        other = open_environment(made, {**process.arguments, **arguments})
         if other is env:
             raise ValidationError(
                 f"{made} returns the same environment each time; return a new one, or "
@@ -81,7 +84,7 @@ def open_for_evaluation(process, env):
                 attr="env",
             )
     else:
-        other = _copy(gymnasium, made)
+        other = _copy(gymnasium, made, render_mode)
     learned, evaluated = _wrappers(env), _wrappers(other)
     for source, target in zip(learned, evaluated, strict=False):
         if type(source) is type(target):
@@ -89,19 +92,23 @@ def open_for_evaluation(process, env):
     return other
 
 
-def _copy(gymnasium, env):
-    # a copy has also what was changed after the environment was made
-    try:
-        return copy.deepcopy(env)
-    except Exception as error:  # whatever the environment's own parts raise
+def _copy(gymnasium, env, render_mode):
+    reason = f"render_mode={env.render_mode!r}"
+    if render_mode in (None, env.render_mode):
+        # a copy has also what was changed after the environment was made
         try:
-            return gymnasium.make(env.spec)
-        except Exception:
-            raise ValidationError(
-                f"{env} cannot be copied for the evaluation (got {error!r}); give the "
-                "agent the constructor of the environment",
-                attr="env",
-            ) from error
+            return copy.deepcopy(env)
+        except Exception as error:  # whatever the environment's own parts raise
+            reason = repr(error)
+    arguments = {} if render_mode is None else {"render_mode": render_mode}
+    try:
+        return gymnasium.make(env.spec, **arguments)
+    except Exception as error:
+        raise ValidationError(
+            f"{env} cannot be copied for the evaluation (got {reason}); give the "
+            "agent the constructor of the environment",
+            attr="env",
+        ) from error
 
 
 def _wrappers(env):

@@ -2,126 +2,111 @@
 
 from __future__ import annotations
 
+import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.files import check_writable, write_atomically
-from nengo_epes.rl.evaluation import evaluate, make_fixed
-from nengo_epes.rl.spaces import check_gymnasium
 
-gymnasium = check_gymnasium()
-
-
-class Filmed(gymnasium.Wrapper):  # type: ignore[name-defined]
-    """An environment that shows a picture of each observation.
-
-    Parameters
-    ----------
-    env : gymnasium.Env
-        Environment made with ``render_mode="rgb_array"``.
-    show : callable
-        Receives the picture, a (height, width, 3) array of bytes, after each reset and
-        each step.
-
-    Examples
-    --------
-    >>> frames = []
-    >>> env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
-    >>> env = Filmed(env, frames.append)
-    >>> _ = env.reset(seed=0), env.step(1), env.step(0)
-    >>> len(frames), frames[0].shape
-    (3, (400, 600, 3))
-    """
-
-    def __init__(self, env, show):
-        super().__init__(env)
-        self.show = show
-
-    def reset(self, **arguments):
-        """Start an episode, and show it."""
-        started = self.env.reset(**arguments)
-        self.show(self.env.render())
-        return started
-
-    def step(self, action):
-        """Take an environment step, and show its result."""
-        taken = self.env.step(action)
-        self.show(self.env.render())
-        return taken
+# the palette of a GIF is chosen for each picture, so that no picture has to wait
+_GIF = (
+    "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=none"
+)
+# ffmpeg writes pictures as they come; H.264 needs even numbers of pixels
+_ENCODERS = {
+    ".gif": {
+        "codec": "gif",
+        "pix_fmt_out": "pal8",
+        "macro_block_size": 1,
+        "output_params": ["-vf", _GIF],
+    },
+    ".mp4": {"codec": "libx264", "macro_block_size": 2},
+}
 
 
-def record(environment, weights, path, seed=0, n_episodes=1, **changes):
-    """Film a trained, greedy agent in the first episodes of `evaluate`.
+def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
+    """Film an agent that takes its best actions, in the first episodes of `evaluate`.
 
     The movie has a picture of each initial state and one of each environment step. The
     file appears when it is complete.
 
     Parameters
     ----------
-    environment : str
-        Id of the environment, see `nengo_epes.rl.presets.preset`.
-    weights : dict of str to array
-        Weights from `nengo_epes.rl.evaluation.learned_weights`.
+    agent : Agent
+        The agent.
     path : path
-        The file, .gif or .mp4.
-    seed : int
-        Seed with which the agent was built and trained.
-    n_episodes : int
-        Number of episodes.
-    **changes
-        Those with which the agent was built, see `nengo_epes.rl.presets.build`.
+        File to write, .gif or .mp4.
+    n_episodes, seed, max_steps : int, optional
+        See `Agent.evaluate`.
 
     Returns
     -------
-    (n_episodes,) ndarray
-        Return of each episode.
+    Evaluation
+        Returns and lengths of the episodes.
 
     Raises
     ------
     ImportError
-        If imageio is not installed.
+        If imageio-ffmpeg is not installed.
     ValidationError
-        If the file has another suffix.
+        If the file has another suffix, or the environment returns no pictures.
     OSError
         If the file cannot be written.
 
     Examples
     --------
-    >>> import tempfile, os
-    >>> import numpy as np
-    >>> weights = {"critic": np.zeros((1, 50)), "actor": np.zeros((2, 50))}
+    >>> import pathlib, tempfile
+    >>> from nengo_epes.rl import Agent
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "pole.mp4")
-    ...     returns = record("CartPole-v1", weights, path, n_neurons=50)
-    ...     os.path.getsize(path) > 0, returns.shape
+    ...     path = pathlib.Path(folder) / "pole.mp4"
+    ...     with Agent("CartPole-v1", n_neurons=50) as agent:
+    ...         result = record(agent, path)
+    ...     path.stat().st_size > 0, result.returns.shape
     (True, (1,))
     """
     path = check_writable(path)
-    if path.suffix not in (".gif", ".mp4"):
+    encoder = _ENCODERS.get(path.suffix)
+    if encoder is None:
         raise ValidationError(
             f"must have the suffix .gif or .mp4 (got {path.name!r})", attr="path"
         )
     try:
-        import imageio.v2 as imageio
+        from imageio_ffmpeg import write_frames
     except ImportError as error:
         raise ImportError(
-            "movies need imageio: pip install 'nengo-epes[movies]'"
+            "movies need imageio-ffmpeg: pip install 'nengo-epes[movies]'"
         ) from error
-    returns = None
+    result = None
 
     def write(temporary):
-        nonlocal returns
-        env = make_fixed(environment, render_mode="rgb_array")
-        rate = env.metadata["render_fps"]
-        if path.suffix == ".gif":
-            options = {"duration": 1000 / rate, "loop": 0}
-        else:
-            # the codec needs even numbers of pixels; imageio would use multiples of 16
-            options = {"fps": rate, "macro_block_size": 2}
-        with env, imageio.get_writer(temporary, **options) as movie:
-            filmed = Filmed(env, movie.append_data)
-            returns = evaluate(
-                environment, weights, seed, n_episodes, filmed, **changes
-            )
+        nonlocal result
+        movie = None
+
+        def film(env):
+            nonlocal movie
+            picture = _render(env)
+            if movie is None:
+                size, rate = picture.shape[1::-1], env.metadata.get("render_fps", 30)
+                movie = write_frames(str(temporary), size, fps=rate, **encoder)
+                movie.send(None)
+            movie.send(picture)
+
+        try:
+            result = agent.evaluate(n_episodes, seed, max_steps, film)
+        finally:
+            if movie is not None:
+                movie.close()
 
     write_atomically(path, write)
-    return returns
+    return result
+
+
+def _render(env):
+    picture = env.render()
+    if np.ndim(picture) != 3 or np.shape(picture)[2] != 3:
+        raise ValidationError(
+            f"{env}: render() does not return a picture of shape (height, width, 3) "
+            f"(got {type(picture).__name__}); film an environment that supports "
+            "render_mode='rgb_array'",
+            attr="env",
+        )
+    return np.ascontiguousarray(picture, dtype=np.uint8)

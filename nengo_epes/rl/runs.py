@@ -1,172 +1,130 @@
 """Training runs, each stored in a folder, that resume after any interruption.
 
 ====================== =============================================================
-``run.json``           settings, versions, and the returns until the last checkpoint
-``run.checkpoint``     see `nengo_epes.checkpoints`
+``run.json``           environment, seed, neurons, settings, environment steps
+``returns.csv``        a line for each training episode, written as soon as it ends
+``agent.npz``          what was learned when training stopped, see `Agent.save`
+``checkpoint.npz``     the simulation, see `nengo_epes.checkpoints`
 ``learning-curve.png`` mean return of the last episodes, over environment steps
-``weights.npz``        weights at the end of training, see
-                       `nengo_epes.rl.evaluation.learned_weights`
-``evaluation.json``    greedy returns of these weights
+``evaluation.json``    returns of the best actions
 ====================== =============================================================
+
+One process at a time owns the folder: it locks ``run.lock`` and writes its number and
+its machine to ``owner.json``. You can add keys to the JSON files, and lines that start
+with ``#`` to the CSV file.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
-import json
-import zipfile
+import dataclasses
+import secrets
 from pathlib import Path
 
-import nengo
-import numpy as np
-
-from nengo_epes import checkpoints, plots
+from nengo_epes import archive, checkpoints, plots
 from nengo_epes.files import check_writable, make_folder, write_atomically
-from nengo_epes.rl.evaluation import evaluate, learned_weights, run_episode
-from nengo_epes.rl.presets import PRESETS, build, preset
+from nengo_epes.rl.agent import FORMAT, Agent, Episode
+from nengo_epes.rl.network import build_network
+from nengo_epes.rl.run_files import (
+    RECORD,
+    RETURNS,
+    check_identity,
+    check_record,
+    check_returns,
+    choose_environment,
+    format_returns,
+    identity,
+    own,
+    read_record,
+    read_returns,
+    write_json,
+    write_text,
+)
 
-RECORD, CHECKPOINT, CURVE = "run.json", "run.checkpoint", "learning-curve.png"
-WEIGHTS, EVALUATION = "weights.npz", "evaluation.json"
+AGENT, CHECKPOINT = "agent.npz", "checkpoint.npz"
+CURVE, EVALUATION = "learning-curve.png", "evaluation.json"
+# environment steps between checkpoints
+EVERY = 5000
 # episodes over which the mean return is taken
 WINDOW = 50
 
 
-def create_run(folder, environment, seed=0, neurons=None, steps=None, episodes=None):
+def create_run(
+    folder, env, seed=0, neurons="rate", n_steps=50_000, env_kwargs=None, **settings
+):
     """Create the folder of a run; `resume_run` starts the training.
 
     Parameters
     ----------
     folder : path
         Folder of the run; created if it does not exist.
-    environment : str
-        Id of the environment, see `nengo_epes.rl.presets.preset`.
-    seed : int
+    env : str
+        Id for `gymnasium.make`, also ``module:id``.
+    seed : int, optional
         Seed of the network, the environment and the actions.
     neurons : str, optional
-        Kind of neurons, see `nengo_epes.rl.presets.preset`.
-    steps, episodes : int, optional
-        Environment steps or episodes after which training ends, at the end of an
-        episode. Default: the steps of the preset.
+        "rate" or "lif".
+    n_steps : int, optional
+        Environment steps of training.
+    env_kwargs : dict, optional
+        Keyword arguments for `gymnasium.make`, which JSON can store.
+    **settings
+        Fields of `Settings` to change.
 
     Raises
     ------
     FileExistsError
-        If there is a run in the folder.
+        If the folder contains a file of a run.
+    BlockingIOError
+        If another process owns the folder.
     ValidationError
-        If there is no such preset, or none for these neurons.
+        If observations or actions cannot be represented, or a setting does not fit.
+    ValueError
+        If another argument does not fit.
 
     Examples
     --------
     See `resume_run`.
     """
-    chosen = preset(environment, neurons)
-    if steps is None and episodes is None:
-        steps = chosen.n_steps
-    settings = {
-        "environment": environment,
+    folder = Path(folder)
+    network = build_network(env, seed, neurons, env_kwargs, **settings)
+    record = {
+        "environment": env,
+        "env_kwargs": env_kwargs or {},
         "seed": seed,
-        "neurons": neurons or next(iter(PRESETS[environment].neurons)),
-        "steps": steps,
-        "episodes": episodes,
+        "neurons": neurons,
+        "settings": dataclasses.asdict(network.settings),
+        "steps": n_steps,
+        "run": secrets.token_hex(8),
     }
-    folder = make_folder(folder)
-    for name in (RECORD, CHECKPOINT, CURVE, WEIGHTS, EVALUATION):
-        if (folder / name).exists():
-            raise FileExistsError(
-                f"{folder} holds a run already, {name}; go on with it by --resume, or "
-                "name another folder"
-            )
-    _write_record(folder, settings, [], [])
+    check_record(record, folder)
+    with own(make_folder(folder)):
+        for name in (RECORD, RETURNS, AGENT, CHECKPOINT, CURVE, EVALUATION):
+            if (folder / name).exists():
+                raise FileExistsError(
+                    f"{folder}: contains a run already (got {name}); resume it with "
+                    "--resume, or choose another folder"
+                )
+        write_json(folder / RECORD, record)
 
 
-def read_settings(folder):
-    """Return the settings with which a run was created.
+def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False):
+    """Train the agent of a run, from its last checkpoint on.
 
-    Parameters
-    ----------
-    folder : path
-        Folder from `create_run`.
-
-    Returns
-    -------
-    dict
-        ``environment``, ``seed``, ``neurons``, ``steps`` and ``episodes``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no run in the folder.
-    ValueError
-        If the record of the run is damaged.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     create_run(folder, "CartPole-v1", episodes=2)
-    ...     read_settings(folder)["neurons"]
-    'relu'
-    """
-    return read_record(folder)["settings"]
-
-
-def read_record(folder):
-    """Return the settings of a run, and its returns until the last checkpoint.
+    A checkpoint is stored after the first reset, and after the first reset that follows
+    5,000 more environment steps. A run that is interrupted and resumed has the weights
+    of a run that is not, bit for bit on one machine.
 
     Parameters
     ----------
     folder : path
         Folder from `create_run`.
-
-    Returns
-    -------
-    dict
-        ``settings``; ``complete``, whether the run is; ``returns`` of the episodes, and
-        environment ``steps`` until the end of each; ``command`` and ``versions``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no run in the folder.
-    ValueError
-        If the record of the run is damaged.
-
-    Examples
-    --------
-    See `resume_run`.
-    """
-    path = Path(folder) / RECORD
-    if not path.exists():
-        raise FileNotFoundError(f"there is no run in {folder}: no {RECORD}")
-    try:
-        record = json.loads(path.read_text())
-        # a file of JSON that is not a record has no such key
-        record["settings"]
-        return record
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is not the record of a run, or is damaged; begin another run in "
-            "another folder"
-        ) from error
-
-
-def resume_run(folder, every=5000, report=None, stopped=None, **limits):
-    """Train the agent of a run, from the last checkpoint on.
-
-    Parameters
-    ----------
-    folder : path
-        Folder from `create_run`.
-    every : int
-        Environment steps between two checkpoints; each is taken at the end of an
-        episode.
-    report : callable, optional
-        ``report(returns, steps)`` is called after every checkpoint.
-    stopped : callable, optional
-        Training ends after the episode for which ``stopped()`` is true.
-    **limits
-        ``steps`` or ``episodes`` that replace those of `create_run`.
+    n_steps : int, optional
+        Environment steps of all training, instead of the steps in ``run.json``.
+    env : str, optional
+        Id of the environment; needed if it is a ``module:id``, because no file decides
+        which module is imported.
+    callback, progress_bar : optional
+        See `Agent.learn`. If the callback returns False, the run remains incomplete.
 
     Returns
     -------
@@ -175,66 +133,108 @@ def resume_run(folder, every=5000, report=None, stopped=None, **limits):
 
     Raises
     ------
+    FileNotFoundError
+        If there is no run in the folder, or its checkpoint is missing.
+    BlockingIOError
+        If another process owns the run.
     CheckpointError
-        If the checkpoint does not fit.
+        If the checkpoint is damaged, or belongs to another simulation.
     ValueError
-        If the run is already beyond the limit.
+        If a file of the run is damaged or belongs to another run, or training has had
+        more steps already.
+    KeyboardInterrupt
+        After Ctrl-C, once what was learned is saved.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     create_run(folder, "CartPole-v1", episodes=2)
-    ...     complete = resume_run(folder)
-    ...     returns = read_record(folder)["returns"]
-    ...     weights, episodes = read_weights(folder)
-    >>> complete, len(returns), episodes, weights["actor"].shape
-    (True, 2, 2, (2, 1000))
+    ...     create_run(folder, "CartPole-v1", n_steps=100, n_neurons=50)
+    ...     is_complete = resume_run(folder)
+    ...     run = read_run(folder)
+    >>> is_complete, run["trained_steps"], run["settings"]["n_neurons"]
+    (True, 100, 50)
     """
     folder = Path(folder)
-    settings = read_settings(folder)
-    if any(limit is not None for limit in limits.values()):
-        settings |= {"steps": None, "episodes": None, **limits}
-    network, env_node, agent = build(
-        settings["environment"], settings["seed"], neurons=settings["neurons"]
-    )
-    # the optimizer's order differs between processes, and with it the last bits
-    with nengo.Simulator(network, progress_bar=False, optimize=False) as simulator:
-        returns, steps = [], []
-        if (folder / CHECKPOINT).exists():
-            returns, steps = checkpoints.load(simulator, folder / CHECKPOINT)
-        if _is_complete(settings, steps[:-1]):
-            raise ValueError(
-                f"the run in {folder} has had {len(steps)} episodes, "
-                f"{total_steps(steps)} steps, which is more than it is to have; give a "
-                "larger limit"
-            )
-        last = total_steps(steps)
-        while True:
-            ends = _is_complete(settings, steps) or (stopped and stopped())
-            if ends or total_steps(steps) - last >= every:
-                last = total_steps(steps)
-                checkpoints.save(simulator, folder / CHECKPOINT, note=[returns, steps])
-                _write_record(folder, settings, returns, steps)
-                if report:
-                    report(returns, steps)
-            if ends:
-                break
-            episode_return, length = run_episode(simulator, env_node)
-            returns.append(episode_return)
-            steps.append(total_steps(steps) + length)
-        weights = learned_weights(simulator, agent)
-    write_atomically(
-        folder / WEIGHTS,
-        lambda path: np.savez(path, **weights, episodes=len(returns)),
-    )
-    if returns:
-        _draw_curve(folder / CURVE, settings, returns, steps)
-    return _is_complete(settings, steps)
+    read_record(folder)
+    with own(folder):
+        record = read_record(folder)
+        environment = choose_environment(folder, record, env)
+        trained_steps, _ = _read_agent(folder, record)
+        if n_steps not in (None, record["steps"]):
+            record["steps"] = n_steps
+            check_record(record, folder)
+            _check_more(folder, trained_steps, n_steps)
+        if trained_steps >= record["steps"]:
+            return True
+        args = (record[name] for name in ("seed", "neurons", "env_kwargs"))
+        with Agent(environment, *args, **record["settings"]) as agent:
+            _restore(agent, folder, record)
+            _check_more(folder, agent.total_steps + 1, record["steps"])
+            write_json(folder / RECORD, record)
+            _train(agent, folder, record, callback, progress_bar)
+            return agent.total_steps == record["steps"]
 
 
-def read_weights(folder):
-    """Return what was learned in a run whose training has ended.
+def _check_more(folder, done, wanted):
+    if wanted < done:
+        raise ValueError(
+            f"{folder}: training has had at least {done} steps (got {wanted}); ask for "
+            "more steps"
+        )
+
+
+def _restore(agent, folder, record):
+    """Restore the checkpoint, and cut the returns back to it."""
+    path, checkpoint = folder / RETURNS, folder / CHECKPOINT
+    notes, episodes = read_returns(path)
+    if checkpoint.exists():
+        note = checkpoints.load(agent.simulator, checkpoint)
+        check_identity(checkpoint, note, record)
+        agent.progress = note
+    elif episodes or (folder / AGENT).exists():
+        raise FileNotFoundError(
+            f"{folder}: there is no {CHECKPOINT}, but {len(episodes)} episodes in "
+            f"{RETURNS}; restore the checkpoint, or train in another folder"
+        )
+    check_returns(path, episodes, agent.episodes)
+    write_text(path, notes + format_returns(agent.episodes))
+
+
+def _train(agent, folder, record, callback, progress_bar):
+    path, checkpoint, last = folder / RETURNS, folder / CHECKPOINT, agent.total_steps
+
+    def store(agent):
+        nonlocal last
+        if agent.total_steps - last >= EVERY or not checkpoint.exists():
+            last = agent.total_steps
+            note = {**identity(record), **agent.progress}
+            checkpoints.save(agent.simulator, checkpoint, note)
+
+    def end_episode(agent):
+        try:
+            file.write(format_returns(agent.episodes[-1:], len(agent.episodes) - 1))
+            file.flush()
+        except OSError as error:  # such as a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        return None if callback is None else callback(agent)
+
+    interrupted = None
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        try:
+            left = record["steps"] - agent.total_steps
+            agent.learn(left, end_episode, progress_bar, store)
+        except KeyboardInterrupt as error:
+            interrupted = error
+    agent.save(folder / AGENT, identity(record))
+    if agent.episodes:
+        _draw_curve(folder / CURVE, record, agent)
+    if interrupted is not None:
+        raise interrupted
+
+
+def read_run(folder):
+    """Read a run from its folder.
 
     Parameters
     ----------
@@ -243,181 +243,148 @@ def read_weights(folder):
 
     Returns
     -------
-    weights : dict of str to array
-        See `nengo_epes.rl.evaluation.learned_weights`.
-    episodes : int
-        Number of episodes of training.
+    dict
+        Content of ``run.json``: ``environment``, ``env_kwargs``, ``seed``, ``neurons``,
+        ``settings``, ``steps``, the identity ``run`` and ``versions``. Also
+        ``episodes``, a list of Episode; ``trained_steps``, environment steps of the
+        agent in ``agent.npz``, or 0; and ``is_complete``.
 
     Raises
     ------
     FileNotFoundError
-        If there are no weights in the folder.
+        If there is no run in the folder.
     ValueError
-        If the file of the weights is damaged.
+        If a file is damaged, or belongs to another run.
 
     Examples
     --------
     See `resume_run`.
     """
-    path = Path(folder) / WEIGHTS
-    if not path.exists():
+    folder = Path(folder)
+    record = read_record(folder)
+    trained_steps, trained = _read_agent(folder, record)
+    _, episodes = read_returns(folder / RETURNS)
+    if trained_steps >= record["steps"]:
+        check_returns(folder / RETURNS, episodes, trained)
+        episodes = trained
+    found = {"episodes": episodes, "trained_steps": trained_steps}
+    return {**record, **found, "is_complete": trained_steps >= record["steps"]}
+
+
+def load_agent(folder, env=None):
+    """Load what was learned in a run.
+
+    Parameters
+    ----------
+    folder : path
+        Folder from `create_run`.
+    env : str, optional
+        Id of the environment, see `resume_run`.
+
+    Returns
+    -------
+    Agent
+        Close it in the end.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no run in the folder, or training was never stopped.
+    ValueError
+        If a file is damaged or belongs to another run, or ``env`` is needed.
+
+    Examples
+    --------
+    See `evaluate_run`.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    environment = choose_environment(folder, record, env)
+    if _read_agent(folder, record)[0] == 0:
         raise FileNotFoundError(
-            f"there is no {path}: training has not ended; go on with it by "
-            "nengo-epes train ... --resume"
+            f"{folder}: there is no {AGENT}, because training has not ended; resume it "
+            f"with nengo-epes train {record['environment']} --resume"
         )
-    try:
-        with path.open("rb") as opened, np.load(opened) as file:
-            weights = dict(file)
-        episodes = weights.pop("episodes").item()
-    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged; nengo-epes train ... --resume writes it anew"
-        ) from error
-    return weights, episodes
+    return Agent.load(folder / AGENT, environment, record["neurons"])
 
 
-def evaluate_run(folder, n_episodes=100):
+def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
     """Evaluate what was learned in a run, and write ``evaluation.json``.
 
     Parameters
     ----------
     folder : path
-        Folder from `create_run`, of a run whose training has ended.
-    n_episodes : int
-        Number of greedy episodes, at least 2; see `nengo_epes.rl.evaluation.evaluate`.
+        Folder from `create_run`.
+    n_episodes, max_steps : int, optional
+        See `Agent.evaluate`.
+    env : str, optional
+        Id of the environment, see `resume_run`.
+    path : path, optional
+        Another file to write.
 
     Returns
     -------
     dict
-        ``settings`` of the run, ``episodes of training``, all ``returns``, and their
-        ``mean``, ``sd`` (standard deviation), ``min`` and ``max``.
+        All ``returns`` and ``lengths``, the ``mean``, ``std``, ``min`` and ``max`` of
+        the returns, and ``environment``, ``seed``, ``neurons``, ``run`` (identity) and
+        ``trained_steps``.
 
     Raises
     ------
     FileNotFoundError
-        If there are no weights in the folder.
+        If there is no run in the folder, or training was never stopped.
     ValueError
-        If a file of the run is damaged.
+        If a file is damaged or belongs to another run, or ``env`` is needed.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     create_run(folder, "CartPole-v1", episodes=1)
-    ...     complete = resume_run(folder)
+    ...     create_run(folder, "CartPole-v1", n_steps=100, n_neurons=50)
+    ...     is_complete = resume_run(folder)
     ...     result = evaluate_run(folder, n_episodes=2)
     >>> result["mean"] == sum(result["returns"]) / 2
     True
     """
-    settings = read_settings(folder)
-    weights, episodes = read_weights(folder)
-    path = check_writable(Path(folder) / EVALUATION)
-    returns = evaluate(
-        settings["environment"],
-        weights,
-        settings["seed"],
-        n_episodes,
-        neurons=settings["neurons"],
-    )
-    result = {
-        "settings": settings,
-        "episodes of training": episodes,
-        "mean": returns.mean().item(),
-        "sd": returns.std(ddof=1).item(),
-        "min": returns.min().item(),
-        "max": returns.max().item(),
-        "returns": returns.tolist(),
+    record = read_record(Path(folder))
+    path = check_writable(Path(folder) / EVALUATION if path is None else path)
+    with load_agent(folder, env) as agent:
+        result = agent.evaluate(n_episodes, max_steps=max_steps)
+    evaluation = {
+        **{name: record[name] for name in ("environment", "seed", "neurons", "run")},
+        "trained_steps": agent.total_steps,
+        "mean": result.mean,
+        "std": result.std if n_episodes > 1 else None,
+        "min": result.returns.min().item(),
+        "max": result.returns.max().item(),
+        "returns": result.returns.tolist(),
+        "lengths": result.lengths.tolist(),
     }
-    write_json(path, result)
-    return result
+    write_json(path, evaluation)
+    return evaluation
 
 
-def total_steps(steps):
-    """Return the environment steps of all episodes.
-
-    Parameters
-    ----------
-    steps : list of int
-        Environment steps until the end of each episode.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> total_steps([20, 35]), total_steps([])
-    (35, 0)
-    """
-    return steps[-1] if steps else 0
+def _read_agent(folder, record):
+    """Return steps and episodes of the agent, 0 and [] if there is none."""
+    path = folder / AGENT
+    if not path.exists():
+        return 0, []
+    header, _ = archive.read(path, FORMAT)
+    try:
+        check_identity(path, header["note"], record)
+        return int(header["steps"]), [Episode(*row) for row in header["episodes"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not the agent of a run (got {error!r})") from error
 
 
-def versions():
-    """Return the versions of the packages on which results depend.
-
-    Returns
-    -------
-    dict of str to str
-
-    Examples
-    --------
-    >>> "nengo" in versions()
-    True
-    """
-    found = {}
-    for name in ("nengo-epes", "nengo", "numpy", "gymnasium"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-def write_json(path, data):
-    """Write data and the versions of the packages that computed them.
-
-    Parameters
-    ----------
-    path : path
-        File to write.
-    data : dict
-        Data that JSON can store.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "a.json"
-    ...     write_json(path, {"mean": 0.5})
-    ...     sorted(json.loads(path.read_text()))
-    ['mean', 'versions']
-    """
-    text = json.dumps({**data, "versions": versions()}) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
-
-
-def _is_complete(settings, steps):
-    limits = settings["steps"], settings["episodes"]
-    done = total_steps(steps), len(steps)
-    return any(b is not None and a >= b for a, b in zip(done, limits, strict=True))
-
-
-def _write_record(folder, settings, returns, steps):
-    named = ("seed", "neurons", "steps", "episodes")
-    given = [f"--{n} {settings[n]}" for n in named if settings[n] is not None]
-    record = {
-        "settings": settings,
-        "command": " ".join(["nengo-epes train", settings["environment"], *given]),
-        "complete": _is_complete(settings, steps),
-        "returns": returns,
-        "steps": steps,
-    }
-    write_json(folder / RECORD, record)
-
-
-def _draw_curve(path, settings, returns, steps):
+def _draw_curve(path, record, agent):
     from matplotlib.figure import Figure
 
-    label = f"{settings['environment']}, {settings['neurons']}, seed {settings['seed']}"
+    label = f"{record['environment']}, {record['neurons']}, seed {record['seed']}"
     figure = Figure(layout="constrained")
-    run = {"returns": returns, "steps": steps}
+    steps = [episode.environment_steps for episode in agent.episodes]
+    run = {"returns": agent.returns, "steps": steps}
     plots.learning_curves({label: [run]}, WINDOW, ax=figure.subplots())
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))

@@ -6,7 +6,6 @@ and so on; see `nengo_epes.rl.runs`. A run that failed also has ``error.json``.
 
 from __future__ import annotations
 
-import json
 import logging
 import operator
 import sys
@@ -18,12 +17,20 @@ import numpy as np
 
 from nengo_epes.files import make_folder, write_atomically
 from nengo_epes.rl import runs
+from nengo_epes.rl.run_files import RECORD, read_json, write_json
 
 TABLE, ERROR = "table.csv", "error.json"
 
 
 def study(
-    environment, seeds, folder, scheduler=None, neurons=None, steps=None, episodes=None
+    env,
+    seeds,
+    folder,
+    scheduler=None,
+    neurons="rate",
+    n_steps=50_000,
+    env_kwargs=None,
+    **settings,
 ):
     """Train and evaluate an agent for each seed, several at a time.
 
@@ -33,8 +40,8 @@ def study(
 
     Parameters
     ----------
-    environment : str
-        Id of a preset, see `nengo_epes.rl.presets`.
+    env : str
+        Id of the environment.
     seeds : iterable of int
         Seeds of network, environment and actions, one for each run.
     folder : path
@@ -42,11 +49,8 @@ def study(
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://192.168.0.1:8786``. By default,
         one process for each core of this machine, with one thread each.
-    neurons : str, optional
-        Name of the kind of neurons; the first of the preset by default.
-    steps, episodes : int, optional
-        Limits of each run, in environment steps and in episodes. By default the steps
-        of the preset, or the limits with which the run in the folder was created.
+    neurons, n_steps, env_kwargs, **settings
+        See `nengo_epes.rl.runs.create_run`.
 
     Returns
     -------
@@ -58,9 +62,11 @@ def study(
     ImportError
         If distributed or pandas is not installed.
     ValidationError
-        If there is no such preset or kind of neurons.
+        If a setting does not fit, or observations or actions cannot be represented.
     ValueError
         If the folder contains a run with other settings, or the address is invalid.
+    BlockingIOError
+        If another process owns a run.
     OSError
         If the scheduler cannot be reached, or is lost.
 
@@ -71,23 +77,25 @@ def study(
     >>> threads = LocalCluster(
     ...     processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0"
     ... )
+    >>> options = {"n_steps": 50, "n_neurons": 50}
     >>> with TemporaryDirectory() as folder, threads as cluster:
-    ...     table = study(
-    ...         "CartPole-v1", [3], folder, cluster.scheduler_address, episodes=2
-    ...     )
-    >>> table[["seed", "neurons", "episodes"]].values.tolist()
-    [[3, 'relu', 2]]
+    ...     address = cluster.scheduler_address
+    ...     table = study("CartPole-v1", [3], folder, address, **options)
+    >>> table[["seed", "neurons", "steps"]].values.tolist()
+    [[3, 'rate', 50]]
     """
     _check_installed()
     folder = make_folder(folder).absolute()
-    settings = {"environment": environment, "neurons": neurons}
-    settings |= {"steps": steps, "episodes": episodes}
-    folders = {folder / f"seed-{seed}": seed for seed in map(operator.index, seeds)}
-    for path, seed in folders.items():
-        _create(path, seed=seed, **settings)
-    missing = [path for path in folders if not _is_complete(path)]
+    wanted = {"environment": env, "neurons": neurons, "env_kwargs": env_kwargs or {}}
+    paths = {folder / f"seed-{seed}": seed for seed in map(operator.index, seeds)}
+    for path, seed in paths.items():
+        if (path / RECORD).exists():
+            _check_settings(path, {**settings, **wanted, "seed": seed}, n_steps)
+        else:
+            runs.create_run(path, env, seed, neurons, n_steps, env_kwargs, **settings)
+    missing = [path for path in paths if not _is_complete(path, n_steps)]
     if missing:
-        _run_all(missing, scheduler)
+        _run_all(missing, scheduler, env, n_steps)
     table = read_table(folder)
     write_atomically(folder / TABLE, lambda path: table.to_csv(path, index=False))
     return table
@@ -103,21 +111,21 @@ def _check_installed():
         ) from error
 
 
-def _create(folder, **settings):
-    """Create a run, unless the folder has one with the same settings."""
-    if not (folder / runs.RECORD).exists():
-        runs.create_run(folder, **settings)
-        return
-    found = runs.read_settings(folder)
-    for name, value in settings.items():
-        if value not in (None, found[name]):
-            raise ValueError(
-                f"{folder} contains a run with {name} {found[name]} (got {value}); "
-                "use the same settings, or another folder"
-            )
+def _check_settings(folder, wanted, n_steps):
+    """Refuse a run with other settings, or with more steps."""
+    run = runs.read_run(folder)
+    found = {**run["settings"], **run}
+    different = [name for name, value in wanted.items() if found[name] != value]
+    if n_steps < run["steps"]:
+        different, wanted = ["steps"], {"steps": n_steps}
+    for name in different:
+        raise ValueError(
+            f"{folder}: contains a run with {name} {found[name]} (got {wanted[name]}); "
+            "use the same settings, or another folder"
+        )
 
 
-def _run_all(folders, scheduler):
+def _run_all(folders, scheduler, env, n_steps):
     """Run what is missing, and record the runs whose process died."""
     from dask.system import CPU_COUNT
     from distributed import Client, as_completed
@@ -138,27 +146,38 @@ def _run_all(folders, scheduler):
     with Client(set_as_default=False, **options) as client:
         if not client.nthreads():
             print("waiting for a worker", file=sys.stderr, flush=True)
-        futures = {client.submit(_run, path, pure=False): path for path in folders}
+        futures = {
+            client.submit(_run, path, env, n_steps, pure=False): path
+            for path in folders
+        }
         completed = as_completed(futures, loop=client.loop)
         try:
             for number, future in enumerate(completed, start=1):
                 if future.status == "cancelled":
                     raise ConnectionError("scheduler: lost; call again to resume")
-                if future.status == "error":  # its process died
-                    _write_error(futures[future], future.exception())
+                if future.status == "error":
+                    error = future.exception()
+                    if isinstance(error, BlockingIOError):
+                        raise error
+                    _write_error(futures[future], error)  # its process died
                 print(f"{number} of {len(folders)} runs", file=sys.stderr, flush=True)
         finally:
             client.cancel(list(futures))  # the runs end with their episodes
 
 
-def _run(folder):
+def _run(folder, env, n_steps):
     """Train and evaluate the agent of one run, and record what this raises."""
     # otherwise all processes wait for the lock of the cache
     nengo.rc.set("decoder_cache", "enabled", "False")
-    (folder / ERROR).unlink(missing_ok=True)
     try:
-        if runs.resume_run(folder, stopped=_is_cancelled):
-            runs.evaluate_run(folder)
+        is_complete = runs.resume_run(
+            folder, n_steps, env, callback=lambda agent: not _is_cancelled()
+        )
+        if is_complete:
+            runs.evaluate_run(folder, env=env)
+            (folder / ERROR).unlink(missing_ok=True)
+    except BlockingIOError:  # the run is another process's
+        raise
     except BaseException as error:  # SystemExit would end the worker, too
         _write_error(folder, error)
 
@@ -178,13 +197,13 @@ def _is_cancelled():
 def _write_error(folder, error):
     lines = traceback.format_exception(error)
     message = f"{type(error).__name__}: {error}"
-    runs.write_json(folder / ERROR, {"error": message, "traceback": "".join(lines)})
+    write_json(folder / ERROR, {"error": message, "traceback": "".join(lines)})
 
 
-def _is_complete(folder):
-    complete = runs.read_record(folder)["complete"]
-    evaluated = (folder / runs.EVALUATION).exists()
-    return complete and evaluated and not (folder / ERROR).exists()
+def _is_complete(folder, n_steps):
+    run = runs.read_run(folder)
+    is_done = run["is_complete"] and run["steps"] >= n_steps
+    return is_done and "mean" in _read_evaluation(folder, run)
 
 
 def read_table(folder):
@@ -208,25 +227,31 @@ def read_table(folder):
     """
     import pandas as pd
 
-    rows = [_row(path.parent) for path in Path(folder).glob(f"seed-*/{runs.RECORD}")]
+    rows = [_row(path.parent) for path in Path(folder).glob(f"seed-*/{RECORD}")]
     return pd.DataFrame(sorted(rows, key=operator.itemgetter("seed")))
 
 
 def _row(folder):
-    record = runs.read_record(folder)
-    settings, returns = record["settings"], record["returns"]
+    run = runs.read_run(folder)
+    returns = [episode.episode_return for episode in run["episodes"]]
+    ends = [episode.environment_steps for episode in run["episodes"]]
+    error = folder / ERROR
     return {
-        "environment": settings["environment"],
-        "seed": settings["seed"],
-        "neurons": settings["neurons"],
+        "environment": run["environment"],
+        "seed": run["seed"],
+        "neurons": run["neurons"],
         "episodes": len(returns),
-        "steps": runs.total_steps(record["steps"]),
+        "steps": max([run["trained_steps"], *ends]),
         "mean_return": float(np.mean(returns[-runs.WINDOW :])) if returns else None,
-        "greedy_mean": _read(folder / runs.EVALUATION, "mean"),
-        "error": _read(folder / ERROR, "error"),
+        "greedy_mean": _read_evaluation(folder, run).get("mean"),
+        "error": read_json(error).get("error") if error.exists() else None,
         "folder": str(folder),
     }
 
 
-def _read(path, key):
-    return json.loads(path.read_text())[key] if path.exists() else None
+def _read_evaluation(folder, run):
+    """Return the evaluation of the agent of a run, empty if there is none."""
+    path = folder / runs.EVALUATION
+    found = read_json(path) if path.exists() else {}
+    is_own = all(found.get(name) == run[name] for name in ("run", "trained_steps"))
+    return found if is_own else {}
