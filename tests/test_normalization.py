@@ -50,7 +50,7 @@ def normalized(history, clip=3.0):
     """Return the last of several samples, normalised by numpy's statistics of all."""
     if len(history) < 2:
         return np.zeros(history.shape[1])
-    std = np.sqrt(history.var(axis=0, ddof=1) + 1e-8)
+    std = np.sqrt(history.var(axis=0, ddof=1) + 1e-16)
     return np.clip((history[-1] - history.mean(axis=0)) / std, -clip, clip)
 
 
@@ -135,7 +135,7 @@ def test_fixed_statistics(rng):
     process = ObservationNormalization(3, statistics=learned)
     output, statistics = simulate(process, samples)
     assert_array_equal(statistics, learned)
-    std = np.sqrt(seen.var(axis=0, ddof=1) + 1e-8)
+    std = np.sqrt(seen.var(axis=0, ddof=1) + 1e-16)
     expected = np.clip((samples - seen.mean(axis=0)) / std, -3, 3)
     assert_allclose(output, to_sphere(expected), rtol=1e-10)
 
@@ -150,7 +150,7 @@ def scaled(rewards, resets, observes, discount):
             total = discount * total + reward
             returns.append(total)
         variance = np.var(returns, ddof=1) if len(returns) > 1 else 1.0
-        expected.append(reward / np.sqrt(variance + 1e-8))
+        expected.append(reward / np.sqrt(variance + 1e-16))
     return np.array(expected), returns
 
 

@@ -69,7 +69,7 @@ class Welford:
     def std(self):
         """Return the standard deviation, 1 before the second sample."""
         variance = self.m2 / (self.n - 1) if self.n > 1 else 1.0
-        return np.sqrt(variance + 1e-8)
+        return np.sqrt(variance + 1e-16)
 
 
 class NormalizedSphere:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from nengo_epes.files import check_writable, write_atomically
+
+# modules that a model imports, in addition to those that every model needs
+NEEDED = {
+    "cartpole": ("gymnasium", "pygame"),
+    "lander": ("gymnasium", "pygame", "Box2D"),
+}
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -14,13 +21,18 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
     gui = commands.add_parser(
         "gui",
         help="open a model in Nengo GUI",
-        description="Copy a model to the current folder, if it is not there yet, and "
-        "open the copy in Nengo GUI, where it can be edited. Without a name: list the "
-        "models.",
+        description="Open a model in Nengo GUI, where you can edit it. A model of the "
+        "package is first copied to the current folder, if it is not there yet. "
+        "Without an argument: list the models of the package.",
     )
-    gui.add_argument("name", nargs="?", metavar="NAME", help="a model")
     gui.add_argument(
-        "--port", type=int, default=0, help="of the server (any that is free)"
+        "model",
+        nargs="?",
+        metavar="NAME|FILE.py",
+        help="a model of the package, or a file of your own",
+    )
+    gui.add_argument(
+        "--port", type=int, default=0, help="port of the server (default: a free one)"
     )
     gui.add_argument(
         "--no-browser",
@@ -33,24 +45,33 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
 def _gui(options: Namespace) -> None:
     from nengo_epes.gui import MODELS
 
-    if options.name is None:
-        for name, what in MODELS.items():
-            print(f"{name:<15}{what}")
+    name = options.model
+    if name is None:
+        for each, what in MODELS.items():
+            print(f"{each:<15}{what}")
         return
-    if options.name not in MODELS:
-        raise ValueError(f"there is no model {options.name!r}, but {', '.join(MODELS)}")
     if not 0 <= options.port <= 65535:
         raise ValueError(f"--port must be from 0 to 65535 (got {options.port})")
-    try:
-        # in the browser a missing module would be a traceback
-        import gymnasium  # noqa: F401
-        import nengo_gui  # noqa: F401
-        import pygame  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"{error.name} is not installed: pip install 'nengo-epes[gui]'"
-        ) from error
-    _serve(_copy(options.name), options.port, not options.no_browser)
+    is_ours = name in MODELS
+    if not is_ours and not name.endswith(".py"):
+        raise ValueError(
+            f"there is no model {name!r}; use {', '.join(MODELS)}, or a file FILE.py"
+        )
+    if not is_ours and not Path(name).is_file():
+        raise FileNotFoundError(f"{name}: there is no such file")
+    _check_installed("nengo_gui", *(NEEDED.get(name, ()) if is_ours else ()))
+    _serve(_copy(name) if is_ours else Path(name), options.port, not options.no_browser)
+
+
+def _check_installed(*modules: str) -> None:
+    """Raise if a module is missing: in the browser it would be a traceback."""
+    for module in modules:
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"{error.name} is not installed: pip install 'nengo-epes[gui]'"
+            ) from error
 
 
 def _copy(name: str) -> Path:
@@ -59,21 +80,21 @@ def _copy(name: str) -> Path:
 
     model = check_writable(f"{name}.py")
     if model.exists():
-        print(f"{model} is here already, and is opened as it is")
+        print(f"{model} exists already and is opened as it is")
         return model
     layout, texts = Path(f"{model}.cfg"), model_files(name)
     if layout.exists():
-        raise FileExistsError(f"{layout} is here without its model; move it away")
-    # the model last: where it stands, the layout stands
+        raise FileExistsError(f"{layout} exists without its model; move it away")
+    # the model last: if it exists, its layout exists
     for path in (layout, model):
         text = texts[path.name]
         write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
-    print(f"copied the model to {model}; what you change there is yours")
+    print(f"copied the model to {model}, which you can edit")
     return model
 
 
 def _serve(model: Path, port: int, opens_browser: bool) -> None:
-    """Serve a model until the last page of it is closed, or Ctrl-C is pressed."""
+    """Serve a model until its last page is closed, or Ctrl-C is pressed."""
     import threading
     import webbrowser
 
@@ -84,7 +105,7 @@ def _serve(model: Path, port: int, opens_browser: bool) -> None:
     try:
         gui = InteractiveGUI(ModelContext(filename=str(model)), settings)
     except RuntimeError as error:  # as Nengo GUI says it
-        raise OSError(f"port {port} cannot be had; leave out --port") from error
+        raise OSError(f"port {port} is in use; leave out --port") from error
     if opens_browser:
         address = str(gui.server.get_url(token="one-time"))
         # some browsers do not return before they are closed

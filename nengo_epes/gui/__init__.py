@@ -1,6 +1,6 @@
-"""Models for Nengo GUI, each a file with its layout; opened by ``nengo-epes gui``.
+"""Models for Nengo GUI, each a file with its layout; ``nengo-epes gui`` opens them.
 
-A model is copied to the current folder before it is opened, so that it can be edited.
+The command first copies the model to the current folder, where you can edit it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MODELS = {
     "delayed_error": "learn from a delayed error, with PES and with EPES",
     "bandit": "a Gaussian policy follows the best action, drawn live",
     "cartpole": "an agent learns to balance a pole, which can be pushed",
-    "pendulum": "an agent learns to swing up a pendulum, which can be pushed",
+    "lander": "an agent learns to land on the moon, or another task of Gymnasium",
 }
 
 
@@ -29,7 +29,7 @@ def model_files(name):
     Returns
     -------
     dict of str to str
-        The texts of the model and of its layout, by their file names.
+        Texts of the model and of its layout by file name.
 
     Examples
     --------

@@ -49,7 +49,7 @@ with nengo.Network(seed=0) as model:
     nengo.Connection(learn, port[rule.gate], synapse=None)
     nengo.Connection(policy.decision, port[rule.decision], synapse=None)
     mean = monitor(learned, "mean")
-    std = monitor(learned, "standard_deviation")
+    std = monitor(learned, "standard_deviation", label="standard deviation")
     picture = nengo.Node(draw, size_in=4)
     nengo.Connection(mean, picture[0], synapse=None)
     nengo.Connection(std, picture[1], synapse=None)

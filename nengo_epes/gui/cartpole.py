@@ -10,7 +10,7 @@ import numpy as np
 
 from nengo_epes.gui.monitor import monitor
 from nengo_epes.gui.view import view
-from nengo_epes.rl.presets import build
+from nengo_epes.rl import build_network
 
 
 class Pushed(gymnasium.Wrapper):
@@ -33,8 +33,8 @@ def give_push(t, x):
     env.push = x.item()
 
 
-model, env_node, agent = build("CartPole-v1", env=env, n_neurons=500, lambda_=0.9)
-signals = env_node.output
+model = build_network(env, seed=0)
+env_node, agent = model.env_node, model.actor_critic
 with model:
     push = nengo.Node(0.0)
     hand = nengo.Node(give_push, size_in=1)
@@ -43,10 +43,11 @@ with model:
     nengo.Connection(stop_learning, agent.evaluate, synapse=None)
     picture = view(env_node)
     episode_return = nengo.Node(size_in=1, label="return of the episode")
-    nengo.Connection(env_node[signals.episode_return], episode_return, synapse=None)
+    returns = env_node[env_node.output.episode_return]
+    nengo.Connection(returns, episode_return, synapse=None)
+    value = nengo.Node(size_in=1, label="value")
+    nengo.Connection(agent.value, value, synapse=None)
     # a pulse of one step every two steps, whose integral is the TD error
     td_error = nengo.Node(size_in=1, label="TD error")
-    nengo.Connection(agent.td.output, td_error, transform=0.002, synapse=0.01)
-    trace = monitor(
-        agent.critic.learned, "eligibility_trace", label="norm of the trace"
-    )
+    nengo.Connection(agent.td_error, td_error, transform=0.002, synapse=0.01)
+    trace = monitor(agent.critic, "eligibility_trace", label="norm of the trace")

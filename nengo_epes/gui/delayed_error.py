@@ -30,8 +30,10 @@ with nengo.Network(seed=0) as model:
     errors = nengo.Node(delay_errors, size_in=4, label="delayed errors")
     nengo.Connection(delay, errors[2], synapse=None)
     nengo.Connection(factor, errors[3], synapse=None)
-    outputs = nengo.Node(size_in=3, label="target, PES, EPES")
-    nengo.Connection(stimulus, outputs[0], transform=-1, synapse=None)
+    outputs = nengo.Node(size_in=3, label="EPES, PES, target")
+    nengo.Connection(stimulus, outputs[2], transform=-1, synapse=None)
+    minus_target = [[1, 0, -1], [0, 1, -1]]
+    nengo.Connection(outputs, errors[:2], transform=minus_target, synapse=None)
 
     def learner(rule, row):
         """Make neurons and the connection that learns their output."""
@@ -39,8 +41,6 @@ with nengo.Network(seed=0) as model:
             100, 1, neuron_type=nengo.LIFRate(), seed=0, label=type(rule).__name__
         )
         nengo.Connection(stimulus, neurons, synapse=None)
-        nengo.Connection(outputs[row], errors[row - 1], synapse=None)
-        nengo.Connection(stimulus, errors[row - 1], synapse=None)  # minus the target
         return nengo.Connection(
             neurons,
             outputs[row],
@@ -49,10 +49,10 @@ with nengo.Network(seed=0) as model:
             learning_rule_type=rule,
         )
 
-    pes = learner(nengo.PES(rate), 1)
-    nengo.Connection(errors[0], pes.learning_rule, synapse=None)
     trace_synapse = nengo.Alpha(reach / 2)
-    epes = learner(EPES(rate, trace_synapse=trace_synapse, size_eligibility=0), 2)
-    # EPES takes target minus output
-    nengo.Connection(errors[1], epes.learning_rule, transform=-1, synapse=None)
+    epes = learner(EPES(rate, trace_synapse=trace_synapse, size_eligibility=0), 0)
+    # EPES takes target minus output, and PES output minus target
+    nengo.Connection(errors[0], epes.learning_rule, transform=-1, synapse=None)
     trace = monitor(epes, "eligibility_trace", label="norm of the trace")
+    pes = learner(nengo.PES(rate), 1)
+    nengo.Connection(errors[1], pes.learning_rule, synapse=None)

@@ -17,14 +17,15 @@ from nengo.params import BoolParam, NdarrayParam, NumberParam
 
 __all__ = ["ObservationNormalization", "RewardScaling"]
 
-# added to variances: an entry that never changes is 0, not 0 / 0
-TINY = 1e-8
+# added to variances: an entry that never changes is 0, not 0 / 0; a larger number would
+# leave quantities in small units as they are
+TINY = 1e-16
 
 
 class ObservationNormalization(nengo.Process):
     r"""Subtracts the running mean of observations and divides by their deviation.
 
-    .. math:: y = \mathrm{clip}\left(\frac{x - \bar x}{\sqrt{s^2 + 10^{-8}}},
+    .. math:: y = \mathrm{clip}\left(\frac{x - \bar x}{\sqrt{s^2 + 10^{-16}}},
        -c, c\right)
 
     with the mean :math:`\bar x` and the variance :math:`s^2` of all samples so far. The
