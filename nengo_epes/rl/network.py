@@ -41,7 +41,7 @@ def connect(env_node, agent, reward=None):
 
     Examples
     --------
-    See `nengo_epes.networks.ActorCritic`.
+    See `ActorCritic`.
     """
     env = env_node.output
     # these follow each other in both: one wide connection takes less time than four
