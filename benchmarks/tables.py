@@ -68,23 +68,12 @@ def _number(value):
     return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
 
 
-def read_tasks():
-    """Return the file with the returns of the agent, and its tasks.
-
-    Until the agent's results exist, those of the sketch in plain numpy stand in.
-    """
-    path = RESULTS / "one_setting_rate.json"
-    if not path.exists():
-        path = RESULTS / "one_setting_numpy.json"
-    return path.name, json.loads(path.read_text(encoding="utf-8"))["tasks"]
-
-
 def replace_block(text, name, block):
-    """Return a text with another block between its two marks.
+    r"""Return a text with another block between its two marks.
 
     Examples
     --------
-    >>> text = "a\\n<!-- t: generated -->\\nold\\n<!-- t: end -->\\nb"
+    >>> text = "a\n<!-- t: generated -->\nold\n<!-- t: end -->\nb"
     >>> replace_block(text, "t", "new").splitlines()
     ['a', '<!-- t: generated -->', 'new', '<!-- t: end -->', 'b']
     """
@@ -100,7 +89,8 @@ def replace_block(text, name, block):
 
 def main():
     """Write the tables."""
-    _, tasks = read_tasks()
+    path = RESULTS / "one_setting_rate.json"
+    tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
     for page, names in ((ROOT / "README.md", SHORT), (ROOT / "docs/results.md", None)):
         text = page.read_text(encoding="utf-8")
         text = replace_block(text, "one setting", one_setting(tasks, names))

@@ -11,10 +11,14 @@ release = version = installed_version("nengo-epes")
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # formulas need no network
+    "sphinx_copybutton",
+    "sphinx_design",
     "numpydoc",
     "myst_nb",
 ]
-# jupyter_execute: what a build into docs/_build leaves beside it
+# jupyter_execute: what a build into docs/_build leaves next to it
 exclude_patterns = ["_build", "jupyter_execute", "**/.ipynb_checkpoints"]
 html_theme = "furo"
 html_title = f"nengo_epes {release}"
@@ -23,16 +27,19 @@ html_title = f"nengo_epes {release}"
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # docstrings say the types
-# parameters are told in the docstring of the class, members where api.md lists them
+# the docstring of a class has its parameters; the pages list its members
 numpydoc_show_class_members = False
 # the references of a module's docstring need no marks in its text
 suppress_warnings = ["ref.citation"]
 
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 
-# notebooks are kept without their output, and run anew for every build
-nb_execution_mode = "force"
+# notebooks are stored without their output; each one runs again when it has changed
+nb_execution_mode = "cache"
+# only the prompts of examples, not what they print
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True

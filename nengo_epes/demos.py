@@ -60,7 +60,7 @@ def build(seed=0, delay=1000, learning_rate=1e-5, dt=0.001):
     Parameters
     ----------
     seed : int
-        Of the ensembles, which are the same in each line.
+        Seed of the ensembles, which are the same in each line.
     delay, learning_rate, dt
         See `rules`.
 
@@ -121,13 +121,13 @@ def run(
     Parameters
     ----------
     seed : int
-        Of the network.
+        Seed of the network.
     seconds : float
         Simulated time; more than twice the delay.
     delay, learning_rate, dt
         See `rules`.
     progress_bar : bool
-        Whether to show Nengo's.
+        Whether to show Nengo's progress bar.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def plot(result, axes=None):
     period = min(2 * np.pi, result["seconds"] / 4)
     window = max(1, round(period / (time[1] - time[0])))
     last = time > time[-1] - period
-    # blue, orange and green of Okabe and Ito (2008), told apart by the dashes too
+    # blue, orange and green of Okabe and Ito (2008), which differ in their dashes, too
     styles = [("#0072B2", ":"), ("#E69F00", "--"), ("#009E73", "-")]
     for line, (colour, dashes) in zip(LINES, styles, strict=True):
         squared = (result["output"][line] - target) ** 2

@@ -15,7 +15,7 @@ from nengo.exceptions import ValidationError
 __all__ = ["STYLES", "learning_curves", "raster", "state_map"]
 
 
-# Okabe and Ito's colours, told apart by the dashes too
+# Okabe and Ito's colours, which differ in their dashes, too
 STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "ls": "-"},
     {"color": "#D55E00", "ls": "--"},

@@ -78,13 +78,16 @@ def test_code_runs(page, tmp_path, monkeypatch):
 
 def test_reference_is_complete():
     """Every public name has its entry in the reference."""
-    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    pages = ROOT.glob("docs/api/*.md")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     entries = set(re.findall(r"^\.\. [\w:]+:: (nengo_epes[\w.]*)$", text, re.MULTILINE))
     public = {name: getattr(nengo_epes, name) for name in nengo_epes.__all__}
     names = {
         thing.__name__ if inspect.ismodule(thing) else f"nengo_epes.{name}"
         for name, thing in public.items()
     }
+    for package in (nengo_epes.networks, import_module("nengo_epes.rl")):
+        names |= {f"{package.__name__}.{name}" for name in package.__all__}
     missing = names - entries
     assert not missing
 

@@ -51,7 +51,7 @@ def driver():
 
     options = webdriver.ChromeOptions()
     options.binary_location = PROGRAMS["chromium"]
-    # no sandbox: it cannot be had by root
+    # root has no sandbox
     for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage"):
         options.add_argument(f"--{argument}")
     options.add_argument("--hide-scrollbars")  # of the editor, in the pictures

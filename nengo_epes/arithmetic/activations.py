@@ -39,7 +39,7 @@ def _indicator(condition: npt.NDArray[np.bool_], like: FloatArray) -> FloatArray
 
 
 def _ones(x: FloatArray) -> FloatArray:
-    ones = x.copy()  # quicker than ones_like
+    ones = x.copy()
     ones.fill(1.0)
     return ones
 

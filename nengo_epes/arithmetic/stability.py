@@ -1,4 +1,4 @@
-r"""Learning rates for PES: the largest that are stable, and one to begin with.
+r"""Learning rates for PES and EPES: the largest stable rate, and a first choice.
 
 At a constant input, where the neurons fire with the activities a (in hertz), every
 dimension of the error E that `nengo.PES` corrects falls by itself:
@@ -37,26 +37,29 @@ FloatArray = NDArray[np.floating]
 def largest_stable_rate(
     activities: ArrayLike, delay: float, dt: float | None = None
 ) -> float:
-    r"""Return the learning rate from which on PES swings up, if its error comes late.
+    r"""Return the largest stable learning rate for a delayed error.
 
     .. math:: g \theta < \frac{\pi}{2}, \qquad\text{in steps:}\quad
        g \, dt < 2 \sin \frac{\pi}{2 (2 m + 1)}, \quad m = \theta / dt
 
-    g is the largest over the samples. Guaranteed is that below this rate the error of
-    every sample, as a constant input, dies out, and that above it that of the sample
-    with the largest :math:`|a|^2` grows without bound. Nothing is guaranteed for inputs
-    that change during the delay: the error corrects activities that did not cause it
-    (``PES(pre_synapse=z**-(m + 1))`` corrects those that did). Further synapses in the
+    g is the largest loop gain over the samples. For constant inputs, the error of every
+    sample decays to 0 below this rate. Above it, the error of the sample with the
+    largest :math:`|a|^2` grows without bound. Nothing is guaranteed for inputs that
+    change during the delay: the error then corrects activities that did not cause it
+    (``PES(pre_synapse=z**-(m + 1))`` corrects the right ones). Further synapses in the
     loop add about their time constants to the delay.
+
+    `nengo_epes.EPES` has the same limit, because the trace of a constant activity is
+    this activity.
 
     Parameters
     ----------
     activities : array_like (n_neurons,) or (n_samples, n_neurons)
-        In hertz.
+        Activities in hertz.
     delay : float
-        theta in seconds: what the error's connections add up to.
+        Delay theta in seconds, of all connections that the error passes.
     dt : float, optional
-        The simulator's step in seconds; None: continuous time.
+        Simulator step in seconds; None: continuous time.
 
     Returns
     -------
@@ -96,15 +99,15 @@ def largest_stable_rate(
 def largest_rate_without_overshoot(
     activities: ArrayLike, delay: float, dt: float | None = None
 ) -> float:
-    r"""Return the learning rate up to which PES does not overshoot for a late error.
+    r"""Return the largest learning rate without overshoot for a delayed error.
 
     .. math:: g \theta \le \frac{1}{e}, \qquad\text{in steps:}\quad
        g \, dt \le \frac{m^m}{(m + 1)^{m + 1}}, \quad m = \theta / dt
 
-    g is the largest over the samples. Guaranteed is, for constant inputs whose error
-    stood still before learning began, that up to this rate the error of no sample
-    changes its sign, and that above it that of the sample with the largest
-    :math:`|a|^2` does. For inputs that change, see `largest_stable_rate`.
+    g is the largest loop gain over the samples. For constant inputs whose error was
+    constant before learning started, the error of no sample changes its sign up to this
+    rate. Above it, the error of the sample with the largest :math:`|a|^2` does. For
+    inputs that change, see `largest_stable_rate`.
 
     Parameters
     ----------
@@ -166,13 +169,13 @@ def suggest_learning_rate(
     Returns
     -------
     float
-        kappa, the ``learning_rate`` of `nengo.PES`. Where the error comes late, take
-        the smaller one of this and `largest_rate_without_overshoot`.
+        kappa, the ``learning_rate`` of `nengo.PES`. If the error is delayed, use the
+        smaller one of this and `largest_rate_without_overshoot`.
 
     Raises
     ------
     ValueError
-        If a parameter is not as it is said above, or all activities are 0.
+        If a parameter is out of range, or all activities are 0.
 
     Examples
     --------
@@ -195,14 +198,14 @@ def activities_of(sim: Any, ensemble: Any) -> FloatArray:
     Parameters
     ----------
     sim : nengo.Simulator
-        In which the ensemble has been built.
+        Simulator of the ensemble.
     ensemble : nengo.Ensemble
-        Not of `nengo.Direct`.
+        An ensemble of neurons, not of `nengo.Direct`.
 
     Returns
     -------
     ndarray (n_samples, n_neurons)
-        Hertz; for spiking neurons, the rates at constant input.
+        Rates in hertz; for spiking neurons, the rates at constant input.
 
     Raises
     ------

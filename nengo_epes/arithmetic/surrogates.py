@@ -46,18 +46,17 @@ def _check(owner: object, name: str, zero: bool = False) -> None:
 
 @dataclass(frozen=True)
 class VoltageSurrogate:
-    """What the voltage surrogates share; called with (voltage, threshold=1.0).
+    """Base class of the voltage surrogates; called with (voltage, threshold=1.0).
 
-    They are gamma times a function of ``d = beta |v - v_th|``, with the defaults and
-    names of NEST's e-prop (``eprop_archiving_node``). For the form of Bellec et al.
+    A surrogate is gamma times a function of ``d = beta |v - v_th|``, with the defaults
+    and names of NEST's e-prop (``eprop_archiving_node``). For the form of Bellec et al.
     (2020, Nature Communications 11, 3625) at another threshold, divide gamma and beta
     by it.
 
     Parameters
     ----------
     gamma, beta : float, optional
-        Scale of the height, and how fast psi falls off, in 1 / voltage. ValueError
-        where one is not a finite number above 0.
+        Scale of the height, and steepness in 1 / voltage: finite numbers above 0.
 
     Examples
     --------
@@ -69,7 +68,7 @@ class VoltageSurrogate:
     gamma: float = 0.3
     beta: float = 1.0
 
-    def __init_subclass__(cls) -> None:  # each tells of its parameters, as done above
+    def __init_subclass__(cls) -> None:  # subclasses document the parameters, too
         shared = str(VoltageSurrogate.__doc__).partition("    Parameters\n")
         cls.__doc__ = f"{cls.__doc__}\n\n{shared[1]}{shared[2]}"
 
@@ -184,10 +183,10 @@ class RateDerivative:
     Parameters
     ----------
     response : str
-        One of these names; it says which time constants must be given, and which not.
+        One of these names, which determines the time constants that must be given.
     amplitude, tau_ref, tau_rc : float, optional
-        As those of the neuron type, the last two in seconds. ValueError where one is
-        missing, too many, or not a finite number above 0 (tau_ref of LIFRate: or 0).
+        Parameters of the neuron type, the last two in seconds: finite numbers above 0
+        (``tau_ref`` of LIFRate also 0).
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""The arithmetic of the learning rules, on plain arrays.
+"""The arithmetic of the learning rules, on plain arrays, without Nengo.
 
-No Nengo here: an operator only reads its arrays and calls these functions. Shapes
-are those of a connection's weights, ``(rows, n_pre)``. Functions that write take
-the array to be written first, or as ``out``.
+Traces and changes have the shape (n_post, n_pre) of a connection's weights. Functions
+that write take the array to be written first, or as ``out``.
 """
 
 from __future__ import annotations
@@ -44,18 +43,18 @@ def trace_decay(tau: float, dt: float) -> float:
 
 
 def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
-    """Return what is so small that decaying numbers are better set to 0, and how often.
+    """Return a limit below which decaying numbers should be set to 0, and a period.
 
-    Arithmetic with subnormal numbers is slow, and rounding keeps a decaying number
-    from ever getting 0. Set to 0 what is below the first value after so many steps as
-    the second says: it was a normal number all the time.
+    Arithmetic with subnormal numbers is slow, and rounding keeps a decaying number from
+    ever becoming 0. Every ``period`` steps, set numbers below the limit to 0. Then no
+    number has become subnormal in between.
 
     Parameters
     ----------
     decay : float
-        By which the numbers are multiplied in a step, from 0 to 1.
+        Factor by which the numbers decay in a step, from 0 to 1.
     dtype : dtype
-        Of the numbers.
+        Type of the numbers.
 
     Examples
     --------
@@ -64,7 +63,7 @@ def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
     2.2250738585072014e-297 1000
     """
     margin = 1e11
-    if decay == 0.0:  # so short a time constant that nothing is left of it
+    if decay == 0.0:  # the time constant is so short that nothing remains
         period = 1.0
     else:
         period = math.log(margin) / -math.log(decay) if decay < 1.0 else math.inf
@@ -107,7 +106,7 @@ def accumulate(
     >>> e
     array([[7.]])
     """
-    if eligibility.size == 1:  # the same, and quicker
+    if eligibility.size == 1:  # no outer product is needed
         gain = (1.0 - float(decay)) * eligibility.item()
         np.multiply(activities, gain, scratch[0])
     else:

@@ -9,7 +9,7 @@ from nengo_epes.files import check_writable, write_atomically
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the parser of this command to those of all."""
+    """Add the parser of this command."""
     demo = commands.add_parser(
         "demo",
         help="learn from an error that is a second late",

@@ -17,7 +17,7 @@ NEEDED = {
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the parser of this command to those of all."""
+    """Add the parser of this command."""
     gui = commands.add_parser(
         "gui",
         help="open a model in Nengo GUI",

@@ -155,7 +155,7 @@ def build_activities(model, conn, synapse):
         output = slice_signal(model, output, conn.pre_slice)
     if synapse is None:
         return output
-    # rules with the same filter share it: filtering 1000 neurons costs as much as a rule
+    # rules with the same filter share it: filtering costs as much as a rule
     filtered = model.sig[output, synapse]
     if "out" not in filtered:
         filtered["out"] = model.build(synapse, output)

@@ -56,14 +56,14 @@ def checked_weight(weight, synapse):
 
 
 def build_synapse(model, synapse, sig_in=None, sig_out=None, mode="set"):
-    """Build a delay or linear system, telling what passthrough costs.
+    """Build a delay or linear system; warn of the lag of a passthrough.
 
     The work is `nengo.builder.processes.build_process`'s; ``mode`` is "update" on
     Connections and probes, where the simulator adds its step.
     """
     if mode == "update" and getattr(synapse, "lags", None) == (0,):
         raise ValidationError(
-            "a delay of 0 steps cannot be had on a Connection, where a synapse takes "
+            "a delay of 0 steps is impossible on a Connection, where a synapse takes "
             "at least one step; use synapse=None",
             attr="synapse",
             obj=synapse,

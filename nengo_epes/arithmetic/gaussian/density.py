@@ -184,8 +184,8 @@ def score(
     Beyond its bounds l does not change sigma, but its score stays z^2 - 1: the
     straight-through form. The mean of r (z^2 - 1) is the derivative of the expected
     reward by ln sigma. A reward that asks for a sigma within the bounds thus leads l
-    back. With ``spec.stop_at_bounds`` the score is that of the clip, 0 beyond the
-    bounds, and an l that has left them never learns again.
+    back. With ``spec.stop_at_bounds`` the score beyond the bounds is 0, the derivative
+    of the clip, and an l that has left them never learns again.
 
     Parameters
     ----------
@@ -241,18 +241,18 @@ def _score(
 
 
 class Decision(NamedTuple):
-    """What `decide` returns: an action, and what to hold until its reward is known.
+    """An action of `decide`, and the numbers that its reward will need.
 
     Parameters
     ----------
     score : ndarray (..., R)
         Characteristic eligibilities of the decoded values, see `score`.
     action : ndarray (..., A)
-        What goes to the environment, within the action bounds.
+        Action for the environment, within the action bounds.
     mean, standard_deviation : ndarray (..., A)
         mu and sigma.
     log_density : ndarray (..., A)
-        Of what was scored: the sample, or the action if `clip_before_score` is set.
+        Log density of the sample, or of the action if `clip_before_score` is set.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a Gaussian policy is, and the checks of it."""
+"""Settings of a Gaussian policy, and their checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Bound = float | Sequence[float] | npt.NDArray[Any] | None
 
 @dataclass(frozen=True)
 class GaussianPolicySpec:
-    """What a Gaussian policy is: everything about it that is not learned.
+    """Settings of a Gaussian policy: everything about it that is not learned.
 
     Parameters
     ----------
@@ -27,20 +27,21 @@ class GaussianPolicySpec:
     mean_activation : str, optional
         Name of f in mu = f(m), see `nengo_epes.arithmetic.activations`.
     fixed_std : float, optional
-        sigma of every action, where it is not learned (None: it is).
+        sigma of every action, if it is not learned (None: it is learned).
     log_std_bounds : (float, float), optional
         (lo, hi). The standard deviation is exp(clip(l, lo, hi)).
     action_low, action_high : float, or one per action, or None, optional
         Bounds of the action (None: unbounded on that side).
     clip_before_score : bool, optional
-        False: only what goes to the environment is clipped, and the score is that of
-        the sample: unbiased. True: the clipped action is scored, which biases the
-        update (ngc-learn's form).
+        False: only the action for the environment is clipped. The sample is scored,
+        which is unbiased. True: the clipped action is scored, which biases the update
+        (ngc-learn's form).
     variance_scaled : bool, optional
         Whether the mean's score is multiplied by sigma^2, so that its step does not
-        grow like 1/sigma: Williams' (1992) learning rates proportional to sigma^2. For
-        sigma his step is then r sigma (z^2 - 1), z as in `score`; in terms of ln sigma
-        that is r (z^2 - 1), which the log standard deviation's score gives as it is.
+        grow like 1/sigma: Williams' (1992) learning rates proportional to sigma^2. His
+        step of sigma is then r sigma (z^2 - 1), with z as in `score`. As a step of
+        ln sigma this is r (z^2 - 1), which is the score of the log standard
+        deviation.
     stop_at_bounds : bool, optional
         Whether the score of a log standard deviation l beyond ``log_std_bounds`` is 0.
         False: the score is z^2 - 1 there too (straight-through), so that the reward can
@@ -50,7 +51,7 @@ class GaussianPolicySpec:
     Raises
     ------
     ValueError
-        Where a value makes no sense; the message says which, and what would.
+        If a value is out of range; the message names it and the range.
 
     Examples
     --------
@@ -72,9 +73,9 @@ class GaussianPolicySpec:
     def __post_init__(self) -> None:
         """Check every field, and bring the bounds into a form that can be hashed."""
         check_n_actions(self.n_actions)
-        activation_derivative(self.mean_activation)  # raises where there is none
+        activation_derivative(self.mean_activation)  # raises if it is unknown
         _check_fixed_std(self.fixed_std)
-        put = object.__setattr__  # the one way to complete a frozen dataclass
+        put = object.__setattr__  # the dataclass is frozen
         put(self, "log_std_bounds", _checked_log_std_bounds(self.log_std_bounds))
         for name in ("action_low", "action_high"):
             put(self, name, _checked_bound(name, getattr(self, name), self.n_actions))
@@ -87,17 +88,17 @@ class GaussianPolicySpec:
 
 
 def check_n_actions(n_actions: int) -> None:
-    """Refuse what is no number of actions.
+    """Validate the number of actions.
 
     Parameters
     ----------
     n_actions : int
-        How many there are.
+        Number of actions.
 
     Raises
     ------
     ValueError
-        If it is no whole number from 1 up.
+        If it is not an int of at least 1.
 
     Examples
     --------
@@ -162,14 +163,14 @@ def _check_order(low: Bound, high: Bound, n_actions: int) -> None:
     for i in np.flatnonzero(lows > highs):
         raise ValueError(
             f"action_low is {lows[i]:g} and action_high {highs[i]:g} for action {i}: "
-            "the lower bound must not lie above the upper one; swap them"
+            "the lower bound must not be above the upper one; swap them"
         )
 
 
 def decision_layout(n_rows: int, n_actions: int) -> dict[str, slice]:
-    """Return where everything stands in the vector that tells of a decision.
+    """Return the entries of the vector that describes a decision.
 
-    The policy node puts it out, and the learning rule takes it in.
+    The policy node outputs this vector, and the learning rule receives it.
 
     Parameters
     ----------

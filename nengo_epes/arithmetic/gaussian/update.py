@@ -107,9 +107,9 @@ def apply_change(
     weights, change : array_like (R, n_pre)
         W, and dW from `policy_gradient`.
     learning_rate : float
-        Of the ascent.
+        Learning rate of the gradient ascent.
     mask : array_like, optional
-        How far each weight learns, 0 to 1; of any shape that broadcasts to W's.
+        Factor of each weight's change, from 0 to 1; of a shape that broadcasts to W.
     bounds : (float, float), optional
         Limits of all weights, also of those that the mask keeps from learning
         (None: none; ngc-learn's are (0, w_bound)).
@@ -128,7 +128,7 @@ def apply_change(
         return moved
     if not bounds[0] <= bounds[1]:
         raise ValueError(
-            f"the weight bounds are {bounds!r}: the lower one must not lie above the "
+            f"the weight bounds are {bounds!r}: the lower one must not be above the "
             "upper one; swap them, or give None for no bounds"
         )
     return np.clip(moved, *bounds)
@@ -141,9 +141,9 @@ def _check_fits(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> N
         fits = False
     if not fits:
         raise ValueError(
-            f"the {name} has shape {shape}, which does not broadcast to that of the "
-            f"weights, {target}: give one value, or one per row (rows, 1), per column "
-            "(n_pre,) or per weight"
+            f"the {name} has shape {shape}, which does not broadcast to the shape "
+            f"{target} of the weights: give one value, or one per row (rows, 1), per "
+            "column (n_pre,) or per weight"
         )
 
 
