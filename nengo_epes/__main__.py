@@ -53,7 +53,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     return (ImportError, OSError, ValueError, NengoException, *others)
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"nengo-epes: {message}", file=sys.stderr)
 
 

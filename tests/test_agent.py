@@ -167,7 +167,7 @@ def greedy_in_numpy(agent, observation):
     """Return the decoded values and the value, from the formulas."""
     statistics = agent._read_learned()["observations"]
     mean, squares, count = statistics
-    y = np.clip((observation - mean) / np.sqrt(squares / (count - 1) + 1e-8), -3, 3)
+    y = np.clip((observation - mean) / np.sqrt(squares / (count - 1) + 1e-16), -3, 3)
     u = np.append(y, 1.0) / np.sqrt(1 + y @ y)
     built = agent.simulator.data[agent.network.state]
     rates = np.maximum(built.scaled_encoders @ u + built.bias, 0)
@@ -695,6 +695,7 @@ def test_bad_calls():
 
 CHANGES = {
     "n_neurons": 50,
+    "local_share": 0.8,
     "discount": 0.9,
     "lambda_critic": 0.5,
     "lambda_actor": 0.5,

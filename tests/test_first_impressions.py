@@ -112,9 +112,9 @@ def test_has_an_example(thing):
     ("missing", "use", "extra"),
     [
         ("gymnasium", "rl.environment.Environment('CartPole-v1')", "environments"),
-        ("gymnasium", "rl.evaluation", "environments"),
-        ("gymnasium", "rl.movie", "environments"),
-        ("gymnasium", "rl.runs", "environments"),
+        ("gymnasium", "rl.Agent('CartPole-v1')", "environments"),
+        ("gymnasium", "rl.runs.create_run('a', 'CartPole-v1')", "environments"),
+        ("tqdm", "rl.Agent('CartPole-v1').learn(1)", "environments"),
         ("distributed", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
         ("pandas", "rl.study.study('CartPole-v1', [0], '.')", "studies"),
     ],

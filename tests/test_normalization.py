@@ -140,48 +140,50 @@ def test_fixed_statistics(rng):
     assert_allclose(output, to_sphere(expected), rtol=1e-10)
 
 
-def scaled(rewards, resets, observes, discount):
-    """Return rewards over numpy's standard deviation of all discounted returns."""
-    returns, expected, total = [], [], 0.0
-    for reward, starts, observe in zip(rewards, resets, observes, strict=True):
-        if starts:
-            total = 0.0
-        elif observe:
-            total = discount * total + reward
-            returns.append(total)
-        variance = np.var(returns, ddof=1) if len(returns) > 1 else 1.0
+def scaled(rewards, over, discount):
+    """Return rewards over numpy's standard deviation of all discounted sums."""
+    sums, expected, total = [], [], 0.0
+    for reward, ends in zip(rewards, over, strict=True):
+        total = reward if ends else discount * total + reward
+        sums.append(total)
+        variance = np.var(sums, ddof=1) if len(sums) > 1 else 1.0
         expected.append(reward / np.sqrt(variance + 1e-16))
-    return np.array(expected), returns
+    return np.array(expected), sums
 
 
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("discount", [0.0, 0.9, 1.0])
 def test_reward_scaling_is_numpys(bits, discount, rng):
-    """Rewards are divided by the standard deviation of the discounted return, which
-    starts anew with each episode; rewards count once an environment step."""
+    """Rewards are divided by the standard deviation of their discounted sum, which
+    restarts from the last reward of an episode; each reward counts once, and the reward
+    of 0 with which an episode starts does not."""
     nengo.rc["precision"]["bits"] = str(bits)
-    rewards, n = 10 + 5 * rng.randn(300), 300
-    observes = np.arange(n) % 2 == 0
-    resets = np.arange(n) % 50 == 0
-    rewards[1::2] = rewards[::2]  # each lasts for two simulator steps
-    rewards[resets] = 0.0
-    rows = np.column_stack([observes, rewards, resets])
+    rewards, n = 10 + 5 * rng.randn(150), 150
+    terminated, truncated = np.arange(n) % 50 == 49, np.arange(n) % 20 == 19
+    rows, read = [], []
+    for reward, *ends in zip(rewards, truncated, terminated, strict=True):
+        read.append(len(rows))
+        # each lasts for two simulator steps
+        rows += [[1, reward, *ends, 0], [0, reward, *ends, 0]]
+        if any(ends):
+            rows += [[1, 0, 0, 0, 1], [0, 0, 0, 0, 0]]
     output, statistics = simulate(RewardScaling(discount), rows)
-    expected, returns = scaled(rewards, resets, observes, discount)
+    expected, sums = scaled(rewards, terminated | truncated, discount)
     tolerance = {32: 1e-5, 64: 1e-10}[bits]
     assert output.dtype == f"float{bits}"
-    assert_allclose(output[:, 0], expected, rtol=tolerance)
+    assert_allclose(output[read, 0], expected, rtol=tolerance)
+    assert_allclose(output[np.add(read, 1), 0], expected, rtol=tolerance)
     # the statistics themselves are in double precision
     assert statistics.dtype == np.float64
-    assert_allclose(statistics[1], np.mean(returns), rtol=tolerance)
-    assert statistics[3] == len(returns) == 144
+    assert_allclose(statistics[1], np.mean(sums), rtol=tolerance)
+    assert statistics[3] == len(sums) == 150
 
 
 def test_first_rewards():
     """The first reward is divided by 1; rewards that have been 0 so far stay 0; equal
     returns, whose deviation is 0, give finite rewards."""
     for rewards in ([5.0], [0.0] * 10, [1.0] * 10):
-        rows = [[1.0, reward, 0.0] for reward in rewards]
+        rows = [[1.0, reward, 0.0, 0.0, 0.0] for reward in rewards]
         output, _ = simulate(RewardScaling(0.0), rows)
         assert np.isfinite(output).all()
         assert_allclose(output[0], rewards[0], rtol=1e-8)
@@ -205,7 +207,7 @@ def test_normalization_in_single_precision(bits, rng):
 @pytest.mark.parametrize("optimize", [False, True])
 @pytest.mark.parametrize(
     ("process", "width"),
-    [(ObservationNormalization(3), 4), (RewardScaling(0.9), 3)],
+    [(ObservationNormalization(3), 4), (RewardScaling(0.9), 5)],
     ids=["observations", "rewards"],
 )
 def test_all_state_is_signals(process, width, optimize):

@@ -87,17 +87,15 @@ class NormalizedSphere:
 
 
 class ScaledReward:
-    """Rewards over the running standard deviation of the discounted return."""
+    """Rewards over the running deviation of their discounted sum, as Gymnasium's
+    NormalizeReward has it: the sum restarts from the last reward of an episode."""
 
     def __init__(self, discount):
-        self.discount, self.returns = discount, Welford()
+        self.discount, self.discounted, self.returns = discount, 0.0, Welford()
 
-    def start(self):
-        """Start an episode."""
-        self.discounted = 0.0
-
-    def __call__(self, reward):
-        self.discounted = self.discount * self.discounted + reward
+    def __call__(self, reward, over):
+        kept = 0.0 if over else self.discount
+        self.discounted = kept * self.discounted + reward
         self.returns.add(self.discounted)
         return reward / self.returns.std()
 
@@ -159,8 +157,6 @@ def actor_critic(
     course = {"critic": [], "actor": [], "ends": [], "scores": []}
 
     def start():
-        if scale is not None:
-            scale.start()
         episode = len(course["ends"])
         return features(env.reset(seed=episode_seed(seed, episode))[0])
 
@@ -174,7 +170,9 @@ def actor_critic(
         zv, zw = rates[0] * zv + x, rates[1] * zw + np.outer(score, x)
         observation, reward, terminated, truncated, _ = env.step(action)
         after = features(observation)
-        reward = float(reward) if scale is None else scale(float(reward))
+        reward = float(reward)
+        if scale is not None:
+            reward = scale(reward, terminated or truncated)
         target = reward + bonus * entropy
         if not (terminated or (truncated and truncation_terminates)):
             target += discount * (v @ after)

@@ -22,7 +22,7 @@ CRITIC_STEP = Intentional(0.4)
 ACTOR_STEP = Intentional(0.04, normalize=True, floor=0.2, shrink=5000.0)
 
 # the order of the inputs, after the decoded values
-INPUTS = ("value", "evaluate", "reset", "terminated", "learn", "decide", "reward")
+INPUTS = ("value", "evaluate", "terminated", "reset", "learn", "decide", "reward")
 
 
 class ActorCriticProcess(nengo.Process):
@@ -126,7 +126,7 @@ class ActorCriticProcess(nengo.Process):
 
         def step_actor_critic(t, x):
             # in the order of INPUTS
-            value, evaluates, resets, ended, learns, decides, reward = x[size:].tolist()
+            value, evaluates, ended, resets, learns, decides, reward = x[size:].tolist()
             td_error, hold = 0.0, 1.0
             if resets > 0.5:
                 starts[0] = 1
@@ -295,7 +295,7 @@ class ActorCritic(nengo.Network):
                 port = getattr(self, name).learning_rule
                 nengo.Connection(node[outputs[name]], port, synapse=None)
         self.state, self.distribution = state, distribution
-        # inputs reset, terminated, learn and decide, which an environment has together
+        # inputs terminated, reset, learn and decide, which an environment has together
         self.controls = slice(size + 2, size + 6)
         # a warning names those of these to which nothing is connected
         self.needed = {"learn": size + 4, "decide": size + 5}

@@ -138,11 +138,13 @@ class ObservationNormalization(nengo.Process):
 
 
 class RewardScaling(nengo.Process):
-    r"""Divides rewards by the running standard deviation of the discounted return.
+    r"""Divides rewards by the running standard deviation of their discounted sum.
 
-    The discounted return since the start of the episode is :math:`G \leftarrow \gamma G
-    + r`. Rewards are divided by the standard deviation of all its values so far. Values
-    then have the order of 1, whatever the unit of the rewards is.
+    The discounted sum of past rewards is :math:`G \leftarrow \gamma G + r`; when an
+    episode ends, it restarts from the last reward, :math:`G = r`. Rewards are divided
+    by the standard deviation of all its values so far, so that values have the order of
+    1, whatever the unit of the rewards is. This is the convention of
+    `gymnasium.wrappers.NormalizeReward`.
 
     Parameters
     ----------
@@ -151,10 +153,11 @@ class RewardScaling(nengo.Process):
 
     Notes
     -----
-    Inputs: ``observe`` (above 0.5: count the reward), the reward, and ``reset`` (above
-    0.5: an episode starts). State: ``statistics``, the discounted return, the mean of
-    its values, the sum of their squared differences from the mean, and their number,
-    shape (4,).
+    Inputs: ``observe`` (above 0.5: there is a new reward), the reward, ``truncated``
+    and ``terminated`` (above 0.5: the episode ends), and ``reset`` (above 0.5: an
+    episode starts, without a reward). State: ``statistics``, the discounted sum, the
+    mean of its values, the sum of their squared differences from the mean, and their
+    number, shape (4,).
 
     References
     ----------
@@ -163,14 +166,15 @@ class RewardScaling(nengo.Process):
 
     Examples
     --------
-    Returns of 1 and 3, whose standard deviation is the square root of 2:
+    Sums of 1 and 3, whose standard deviation is the square root of 2:
 
     >>> import nengo
     >>> from nengo_epes.networks import RewardScaling
     >>> with nengo.Network() as net:
-    ...     node = nengo.Node(RewardScaling(discount=1.0), size_in=3)
-    ...     rewards = nengo.processes.PresentInput([[1, 1, 0], [1, 2, 0]], 0.001)
-    ...     feed = nengo.Connection(nengo.Node(rewards), node, synapse=None)
+    ...     node = nengo.Node(RewardScaling(discount=1.0), size_in=5)
+    ...     rewards = [[1, 1, 0, 0, 0], [1, 2, 0, 0, 0]]
+    ...     source = nengo.Node(nengo.processes.PresentInput(rewards, 0.001))
+    ...     feed = nengo.Connection(source, node, synapse=None)
     ...     probe = nengo.Probe(node)
     >>> with nengo.Simulator(net, progress_bar=False) as sim:
     ...     sim.run_steps(2)
@@ -181,7 +185,7 @@ class RewardScaling(nengo.Process):
     discount = NumberParam("discount", low=0, high=1)
 
     def __init__(self, discount=0.99):
-        super().__init__(default_size_in=3, default_size_out=1)
+        super().__init__(default_size_in=5, default_size_out=1)
         self.discount = discount
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
@@ -194,12 +198,11 @@ class RewardScaling(nengo.Process):
         output = np.zeros(1)
 
         def step_scaling(t, x):
-            observes, reward, starts = x.tolist()
+            observes, reward, truncated, terminated, starts = x.tolist()
             discounted, mean, squares, count = statistics.tolist()
-            if starts > 0.5:
-                statistics[0] = 0.0  # no reward led to the first observation
-            elif observes > 0.5:
-                discounted = discount * discounted + reward
+            if observes > 0.5 >= starts:
+                is_over = truncated > 0.5 or terminated > 0.5
+                discounted = reward + (0.0 if is_over else discount * discounted)
                 count += 1.0
                 difference = discounted - mean
                 mean += difference / count

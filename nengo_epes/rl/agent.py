@@ -41,6 +41,11 @@ class Episode:
         Its environment steps.
     seconds : float
         Wall time of all training until its end.
+
+    Examples
+    --------
+    >>> Episode(20, 20.0, 20, 0.1).length
+    20
     """
 
     environment_steps: int
@@ -154,7 +159,7 @@ class Agent:
     @property
     def total_steps(self):
         """(int) Environment steps of all training."""
-        return self._done["steps"]
+        return int(self._done["steps"])
 
     @property
     def progress(self):
@@ -235,7 +240,7 @@ class Agent:
     def _end_episode(self):
         process, now = self.process, self._now
         episode = Episode(
-            self._done["steps"],
+            self.total_steps,
             now[process.episode_return].item(),
             int(now[process.step].item()),
             self._done["seconds"],
@@ -589,7 +594,7 @@ def _bar(n_steps, is_shown):
         from tqdm.auto import tqdm
     except ImportError as error:
         raise ImportError(
-            "a progress bar needs tqdm: pip install 'nengo-epes[environments]', or "
-            "learn(..., progress_bar=False)"
+            "a progress bar needs tqdm; pass progress_bar=False, or pip install "
+            "'nengo-epes[environments]'"
         ) from error
     return tqdm(total=n_steps, unit=" steps", mininterval=0.5, smoothing=0.05)

@@ -71,6 +71,18 @@ def open_for_evaluation(process, env, render_mode=None):
     ------
     ValidationError
         If there is no way to make another one, or its constructor returns the same one.
+
+    Examples
+    --------
+    >>> import gymnasium
+    >>> from nengo_epes.rl import Environment
+    >>> process = Environment("CartPole-v1")
+    >>> with (
+    ...     gymnasium.make("CartPole-v1") as env,
+    ...     open_for_evaluation(process, env, "rgb_array") as other,
+    ... ):
+    ...     env.render_mode, other.render_mode
+    (None, 'rgb_array')
     """
     gymnasium = check_gymnasium()
     made = process.environment

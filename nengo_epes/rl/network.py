@@ -41,11 +41,11 @@ def connect(env_node, agent, reward=None):
 
     Examples
     --------
-    See `nengo_epes.networks.ActorCritic`.
+    See `ActorCritic`.
     """
     env = env_node.output
     # these follow each other in both: one wide connection takes less time than four
-    now = slice(env.reset.start, env.decide.stop)
+    now = slice(env.terminated.start, env.decide.stop)
     controls = agent.node[agent.controls]
     source = env_node[env.reward] if reward is None else reward
     nengo.Connection(env_node[now], controls, synapse=None)

@@ -18,7 +18,7 @@ from nengo_epes.rl.settings import NEURON_TYPES, Settings, choose_settings
 
 RECORD, RETURNS, LOCK, OWNER = "run.json", "returns.csv", "run.lock", "owner.json"
 # seconds in which a process that only looks at the folder lets go of it
-PATIENCE = 2.0
+PATIENCE = 5.0
 
 # type, range and description of each key of the record
 _KEYS = {
