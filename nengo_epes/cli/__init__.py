@@ -1,5 +1,5 @@
 """The command line, a module for each command.
 
-Each has ``add(commands)``, which adds its parser, and imports what it needs only when
-it is run, so that ``nengo-epes --help`` is quick.
+A module has ``add(commands)``, which adds its parser. It imports what it needs when
+the command runs, so that ``nengo-epes --help`` takes little time.
 """
