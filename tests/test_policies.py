@@ -71,6 +71,38 @@ def test_decides_on_a_trigger(rng):
     assert_decides(got, [6, 14, 26, 34, 46, 54], noise)
 
 
+@pytest.mark.parametrize("kind", ["softmax", "gaussian"])
+def test_greedy_decisions_have_no_score(kind, rng):
+    """A greedy decision takes the most probable or the mean action, was not drawn, and
+    has a score of 0, also that of log std; later decisions have the noise of their own
+    number."""
+    noise = {"softmax": rng.rand(6, 1), "gaussian": rng.randn(6, 2)}[kind]
+    runs = []
+    for greedy in (0.0, 1.0):
+        with nengo.Network() as net:
+            if kind == "softmax":
+                policy = SoftmaxPolicy(4, period=0.01, noise=noise)
+            else:
+                policy = GaussianPolicy(2, period=0.01, noise=noise)
+            nengo.Connection(nengo.Node(decoded), policy.input, synapse=None)
+            early = nengo.Node(lambda t, on=greedy: on * (t < 0.035))
+            nengo.Connection(early, policy.greedy, synapse=None)
+            nodes = (policy.action, policy.score, policy.decision)
+            probes = [nengo.Probe(node) for node in nodes]
+        with nengo.Simulator(net, dt=DT) as sim:
+            sim.run_steps(60)
+            runs.append([sim.data[probe] for probe in probes])
+    (_, drawn, _), (action, score, decision) = runs
+    assert drawn[:35].any()
+    assert not score[:39].any() and not decision[:39, 1:5].any()
+    for k in (9, 19, 29):
+        values = decoded((k + 1) * DT)
+        best = np.eye(4)[values.argmax()] if kind == "softmax" else values[:2]
+        assert_allclose(action[k], best, rtol=1e-12)
+    for one, other in zip(*runs, strict=True):
+        assert_array_equal(one[39:], other[39:])
+
+
 def test_bounds_hold_towards_the_environment_only(rng):
     """The action is clipped, and the score is that of the sample."""
     noise = 2 * rng.randn(60, 2)

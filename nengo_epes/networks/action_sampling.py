@@ -127,6 +127,8 @@ class DecisionProcess(nengo.Process):
                 is_greedy = x[n_rows] > 0.5
                 noise = policy.greedy_noise(decoded) if is_greedy else noise_of(which)
                 held[...] = policy.decide(decoded, noise)
+                if is_greedy:  # it was not drawn: nothing can be learned from it
+                    score[...] = 0.0
                 np.divide(score, duration, pulse)
                 decided[0] = 1.0
                 decisions[0] = which + 1
