@@ -103,8 +103,9 @@ class GaussianPolicy(_Policy):
     Notes
     -----
     Nodes: ``input`` (2A, or A with a fixed standard deviation), ``greedy`` (1; above
-    0.5 the action is the mean, and the score is 0), ``trigger`` (1) or None, ``action`` (A), ``score`` (as
-    the input) and ``decision`` (`nengo_epes.arithmetic.gaussian.decision_layout`).
+    0.5 the action is the mean, and the score is 0), ``trigger`` (1) or None, ``action``
+    (A), ``score`` (as the input) and ``decision``
+    (`nengo_epes.arithmetic.gaussian.decision_layout`).
 
     Examples
     --------
@@ -182,9 +183,9 @@ class SoftmaxPolicy(_Policy):
     Notes
     -----
     Nodes: ``input`` (n_actions), ``greedy`` (1; above 0.5 the most probable action is
-    chosen, and the score is 0), ``trigger`` (1) or None, ``action`` (n_actions, 1 for the action that was
-    chosen and 0 for all others), ``score`` (n_actions) and ``decision`` (1 in the step
-    of a decision, then score, action and probabilities).
+    chosen, and the score is 0), ``trigger`` (1) or None, ``action`` (n_actions, 1 for
+    the action that was chosen and 0 for all others), ``score`` (n_actions) and
+    ``decision`` (1 in the step of a decision, then score, action and probabilities).
 
     Examples
     --------
