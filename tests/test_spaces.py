@@ -72,7 +72,7 @@ def test_is_finite():
 ACTIONS = [
     spaces.Discrete(3),
     spaces.Discrete(3, start=5),
-    spaces.Discrete(3, start=-1, dtype=np.int32),
+    spaces.Discrete(3, start=-1),
     spaces.MultiDiscrete([3, 2]),
     spaces.MultiDiscrete([[3, 2], [1, 4]], start=[[1, 2], [0, -3]], dtype=np.int32),
     spaces.MultiBinary(3),
