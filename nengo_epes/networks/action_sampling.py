@@ -1,4 +1,4 @@
-"""How policies draw actions: when, with which noise, and by which distribution."""
+"""Drawing of actions by policies: the moment, the noise and the distribution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nengo_epes.arithmetic import gaussian, softmax
 
 
 class DecisionProcess(nengo.Process):
-    """Draws one action a decision, holds it, and tells of it once.
+    """Draws one action a decision and holds it until the next decision.
 
     The input is what was decoded for the policy, then whether to be greedy (above 0.5:
     the most probable action, not a random one), and then, where there is no period, the
@@ -41,7 +41,7 @@ class DecisionProcess(nengo.Process):
     noise : (n_decisions, n_noise) array or None
         The noise to use instead of what would be drawn.
     seed : int or None
-        Of the noise; None for one that follows from that of the whole network.
+        Seed of the noise; None for one that follows from the network's seed.
     name : str
         What errors call the policy.
     """
@@ -110,7 +110,7 @@ class DecisionProcess(nengo.Process):
         every = None if self.period is None else self._steps_in_period(dt)
         decision, pulse = np.split(output, [policy.size_decision])
         decided, held, score = decision[:1], decision[1:], decision[1 : 1 + n_rows]
-        duration = np.array(dt, output.dtype)  # divided by quicker than a float
+        duration = np.array(dt, output.dtype)  # divides an array faster than a float
 
         def is_due(x):
             if every is not None:

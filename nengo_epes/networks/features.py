@@ -18,15 +18,15 @@ class NormalizedExponential(nengo.neurons.NeuronType):
 
     .. math:: a_i = A\, e^{J_i} / \sum_j e^{J_j}
 
-    Strong mutual inhibition, in other words, by which whoever is driven most is active
-    most. The neurons of `place_cells`.
+    The neurons act as if they strongly inhibited each other, so the neuron with the
+    largest current is the most active. `place_cells` uses them.
 
     Parameters
     ----------
     amplitude : float, optional
         A, the sum of all rates in hertz.
     initial_state : dict, optional
-        There is none.
+        Not used: these neurons have no state.
 
     Examples
     --------
@@ -117,8 +117,8 @@ def place_cells(centres, width, rate=200.0, label="place cells", seed=None):
     Raises
     ------
     ValidationError
-        If the centres are no matrix, or there are other widths than one or one for each
-        dimension, all above 0.
+        If the centres are not 2-D, or the widths are neither one number nor one for
+        each dimension, all above 0.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def random_features(
         None for `nengo.RectifiedLinear`, the easiest to learn from. Spiking neurons
         need a ``pre_synapse`` in critic and actor.
     intercepts : (low, high), optional
-        Of the part of [-1, 1] in which neurons begin to be active.
+        Range in [-1, 1] of the intercepts, where neurons become active.
     label, seed : optional
         See `nengo.Ensemble`. The seed is that of encoders, intercepts and rates.
 

@@ -111,10 +111,8 @@ class Agent:
     def __init__(self, env, seed=0, neurons="rate", env_kwargs=None, **settings):
         self.network = build_network(env, seed, neurons, env_kwargs, **settings)
         self.process = self.network.env_node.output
-        self.settings, self.neuron_type = (
-            self.network.settings,
-            self.network.neuron_type,
-        )
+        self.settings = self.network.settings
+        self.neuron_type = self.network.neuron_type
         self.seed = int(seed)
         # the optimizer's order differs between processes, and with it the last bits
         self.simulator = nengo.Simulator(
@@ -316,7 +314,7 @@ class Agent:
 
         Notes
         -----
-        Spiking neurons, and neurons that adapt, go on from the last prediction.
+        Spiking neurons, and neurons that adapt, continue from the last prediction.
         """
         decoded, _ = self._act(observation)
         distribution = self.network.actor_critic.distribution

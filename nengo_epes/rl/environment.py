@@ -12,6 +12,7 @@ from nengo.builder.processes import build_process
 from nengo.exceptions import SimulationError, SimulatorClosed, ValidationError
 from nengo.params import DictParam, IntParam, NdarrayParam, Parameter
 
+from nengo_epes.networks.action_sampling import network_seed
 from nengo_epes.rl import gym_calls
 from nengo_epes.rl.opening import OpenEnvironments
 from nengo_epes.rl.spaces import (
@@ -562,13 +563,7 @@ def build_environment(model, process, sig_in=None, sig_out=None, mode="set"):
     given, process = process, copy.copy(process)
     # each operator knows its own
     process._opened = OpenEnvironments(process.environment, process.arguments)
-    if process.seed is None and model.toplevel is not None:
-        before = sum(
-            isinstance(getattr(op, "process", None), Environment)
-            for op in model.operators
-        )
-        rng = np.random.RandomState([model.seeds[model.toplevel], before])
-        process._seed = int(rng.randint(2**31))
+    process._seed = network_seed(model, process)
     build_process(model, process, sig_in, sig_out, mode)
     # the state is found by the process of the Node, too
     model.sig[given].update(model.sig[process])

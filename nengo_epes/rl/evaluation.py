@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
+from nengo_epes.rl.environment import episode_seed
 from nengo_epes.rl.spaces import check_gymnasium, open_environment
 
 # far from the seeds of training
@@ -174,8 +175,6 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
     >>> bool((result.returns == result.lengths).all())
     True
     """
-    from nengo_epes.rl.environment import episode_seed
-
     returns, lengths, n_stopped = [], [], 0
     for k in range(n_episodes):
         first = FIRST_SEED if seed is None else seed
