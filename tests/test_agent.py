@@ -29,7 +29,7 @@ from nengo_epes import archive
 from nengo_epes.rl import Agent, Episode, Settings, build_network
 from nengo_epes.rl.agent import FORMAT
 from nengo_epes.rl.environment import Environment, episode_seed
-from nengo_epes.rl.evaluation import FIRST_SEED, open_for_evaluation
+from nengo_epes.rl.evaluation import FIRST_SEED, open_for_evaluation, run_episodes
 
 PENDULUM = {"env_kwargs": {"max_episode_steps": 30}}
 
@@ -1015,3 +1015,29 @@ def test_nothing_is_left_open():
         acting = agent._greedy[0]
         agent.close()
         assert acting.closed and agent.simulator.closed
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((0, None, False, False, {}), "reward"),
+        ((0, np.nan, False, False, {}), "reward"),
+        ((0, 1.0, None, False, {}), "terminated"),
+        ((0, 1.0, False, {}), "five values"),
+    ],
+)
+def test_evaluation_checks_what_environments_return(answer, message):
+    """`run_episodes` refuses what training refuses, with environment and step."""
+
+    class Broken(gymnasium.Env):
+        observation_space = spaces.Discrete(2)
+        action_space = spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return 0, {}
+
+        def step(self, action):
+            return answer
+
+    with pytest.raises(SimulationError, match=rf"Broken.*step 1.*{message}"):
+        run_episodes(Broken(), lambda observation: 0, 1)

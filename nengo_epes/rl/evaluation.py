@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
 from nengo_epes.rl.environment import episode_seed
+from nengo_epes.rl.gym_calls import reset_checked, step_checked
 from nengo_epes.rl.spaces import check_gymnasium, open_environment
 
 # far from the seeds of training
@@ -162,6 +163,11 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
     -------
     Evaluation
 
+    Raises
+    ------
+    SimulationError
+        If the environment returns values of another kind.
+
     Warns
     -----
     NengoWarning
@@ -178,13 +184,16 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
     returns, lengths, n_stopped = [], [], 0
     for k in range(n_episodes):
         first = FIRST_SEED if seed is None else seed
-        observation, _ = env.reset(seed=episode_seed(first, k))
+        observation, _ = reset_checked((env, k, 0), episode_seed(first, k))
         total, length, over = 0.0, 0, False
         if on_step is not None:
             on_step()
         while not over and length < max_steps:
-            observation, reward, terminated, truncated, _ = env.step(act(observation))
-            total, length = total + float(np.asarray(reward).item()), length + 1
+            length += 1
+            observation, reward, terminated, truncated, _ = step_checked(
+                (env, k, length), act(observation)
+            )
+            total += reward
             over = terminated or truncated
             if on_step is not None:
                 on_step()

@@ -35,6 +35,25 @@ def reset(where, observations, seed):
     SimulationError
         If the environment returns something else.
     """
+    observation, info = reset_checked(where, seed)
+    return _flatten(where, observations, observation), info
+
+
+def reset_checked(where, seed):
+    """Reset an environment, and check what it returns but for the observation.
+
+    Parameters
+    ----------
+    where : tuple of gymnasium.Env, int and int
+        Environment, episode, environment step.
+    seed : int
+        Seed of the episode.
+
+    Returns
+    -------
+    observation : object
+    info : dict
+    """
     answer = _call(where, where[0].reset, seed=seed)
     is_pair = isinstance(answer, tuple) and len(answer) == 2
     if not is_pair or not isinstance(answer[1], dict):
@@ -45,7 +64,7 @@ def reset(where, observations, seed):
             "return (observation, info); an environment of the old Gym returns the "
             "observation only",
         )
-    return _flatten(where, observations, answer[0]), answer[1]
+    return answer
 
 
 def step(where, observations, actions, numbers):
@@ -82,7 +101,29 @@ def step(where, observations, actions, numbers):
             numbers,
             "check what computes it, or lower its learning rate",
         )
-    answer = _call(where, where[0].step, actions.choose(numbers))
+    observation, *rest = step_checked(where, actions.choose(numbers))
+    return (_flatten(where, observations, observation), *rest)
+
+
+def step_checked(where, action):
+    """Take an environment step, and check what it returns but for the observation.
+
+    Parameters
+    ----------
+    where : tuple of gymnasium.Env, int and int
+        Environment, episode, environment step.
+    action : object
+        Action of the environment's action space.
+
+    Returns
+    -------
+    observation : object
+    reward : float
+    terminated : bool
+    truncated : bool
+    info : dict
+    """
+    answer = _call(where, where[0].step, action)
     if not isinstance(answer, tuple) or len(answer) != 5:
         raise _fault(
             where,
@@ -113,8 +154,7 @@ def step(where, observations, actions, numbers):
             info,
             "return {} if there is nothing to report",
         )
-    seen = _flatten(where, observations, observation)
-    return seen, reward, terminated, truncated, info
+    return observation, reward, terminated, truncated, info
 
 
 def info_vector(where, function, size, info):
