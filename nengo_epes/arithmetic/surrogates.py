@@ -218,11 +218,10 @@ class RateDerivative:
 def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
     """Return psi if it is right for these neurons; for "auto", one that is.
 
-    "auto" is for Nengo's own types: PiecewiseLinear for LIF, else the slope of the rate
-    (of the mean output, where PoissonSpiking and its like make spikes of it). To give
-    psi vouches that a derived class means the same by its signals; that AdaptiveLIF may
-    do without its adaptation, by which a spike acts on later ones (its voltage is like
-    LIF's). Izhikevich, in millivolts, and AdaptiveLIFRate, not of J alone, have none.
+    "auto" is for Nengo's own types: PiecewiseLinear for LIF and AdaptiveLIF, else the
+    slope of the rate (of the mean output, where PoissonSpiking and its like make spikes
+    of it). To give psi vouches that a derived class means the same by its signals.
+    Izhikevich, in millivolts, and AdaptiveLIFRate, not of J alone, have none.
 
     Parameters
     ----------
@@ -250,13 +249,13 @@ def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
         return psi
     elif isinstance(psi, RateDerivative) and psi.response == rate:
         return psi
-    elif auto and name == "LIF":
+    elif auto and name in ("LIF", "AdaptiveLIF"):
         return PiecewiseLinear()
     elif auto and rate in SLOPES:
         taus = {tau: getattr(neuron_type, tau) for tau in TAUS.get(rate, ())}
         return RateDerivative(rate, getattr(neuron_type, "amplitude", 1.0), **taus)
     raise ValueError(
-        f"psi = {psi!r} is not right for {neuron_type!r}: 'auto' is for nengo.LIF and "
-        f"{[*SLOPES]}, with spikes too; give a surrogate explicitly, PiecewiseLinear() "
+        f"psi = {psi!r} is not right for {neuron_type!r}: 'auto' is for nengo.LIF, "
+        f"AdaptiveLIF and {[*SLOPES]}, with spikes too; give a surrogate explicitly, PiecewiseLinear() "
         "for what is derived from LIF, or a RateDerivative for what is from the others"
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from nengo.builder.operator import ElementwiseInc, Operator, Reset
 from nengo.builder.signal import Signal
 from nengo.ensemble import Neurons
 from nengo.exceptions import BuildError
+from nengo.neurons import AdaptiveLIF
 
-from nengo_epes.arithmetic import surrogates
+from nengo_epes.arithmetic import surrogates, updates
 from nengo_epes.learning_rules.builder_tools import take_part
 
 
@@ -165,3 +167,87 @@ def build_post_derivative(model, conn, surrogate, spread):
     model.add_op(Reset(eligibility))
     model.add_op(ElementwiseInc(psi, spread, eligibility, tag=f"{conn}.post"))
     return eligibility, psi
+
+
+class AdaptedActivitiesSim(Operator):
+    """Subtracts the derivative of the post neurons' adaptation from pre activities.
+
+    Parameters
+    ----------
+    neuron_type : nengo.AdaptiveLIF
+        Type of the post neurons.
+    activities : Signal
+        Shape (n_pre,).
+    psi : Signal
+        Pseudo-derivative of the post neurons, shape (n_post,).
+    adaptation : Signal
+        Derivative of the adaptation with respect to the weights, (n_post, n_pre).
+    adapted : Signal
+        The difference, shape (n_post, n_pre).
+    tag : str, optional
+        A label for debugging.
+
+    Notes
+    -----
+    1. sets ``[adapted]``
+    2. incs ``[]``
+    3. reads ``[activities, psi]``
+    4. updates ``[adaptation]``
+    """
+
+    def __init__(self, neuron_type, activities, psi, adaptation, adapted, tag=None):
+        super().__init__(tag=tag)
+        self.neuron_type = neuron_type
+        self.sets = [adapted]
+        self.incs = []
+        self.reads = [activities, psi]
+        self.updates = [adaptation]
+
+    def make_step(self, signals, dt, rng):
+        """Make the function of one simulator step."""
+        activities, psi = (signals[signal] for signal in self.reads)
+        adapted, adaptation = signals[self.sets[0]], signals[self.updates[0]]
+        tau, amplitude = self.neuron_type.tau_n, self.neuron_type.amplitude
+        # in the precision of the simulation, in which numpy multiplies
+        decay = np.array(1 - dt / tau, adaptation.dtype)
+        by_spike = np.array(amplitude * self.neuron_type.inc_n / tau, adaptation.dtype)
+
+        def step_adapted_activities():
+            updates.adapt(adapted, adaptation, decay, by_spike * psi, activities)
+
+        return step_adapted_activities
+
+
+def build_adapted_activities(model, conn, surrogate, psi, activities):
+    """Subtract the derivative of the post neurons' adaptation from pre activities.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    conn : nengo.Connection
+        The connection that learns.
+    surrogate : VoltageSurrogate, RateDerivative, "auto" or None
+        See `nengo_epes.EPES`.
+    psi : Signal or None
+        Pseudo-derivative of the post neurons, from `build_post_derivative`.
+    activities : Signal
+        Presynaptic activities, shape (n_pre,).
+
+    Returns
+    -------
+    Signal or None
+        Shape (n_post, n_pre); None if no voltage of adapting neurons is involved.
+    """
+    if psi is None or isinstance(surrogate, surrogates.RateDerivative):
+        return None
+    post = conn.post_obj
+    neuron_type = (post.ensemble if isinstance(post, Neurons) else post).neuron_type
+    if not isinstance(neuron_type, AdaptiveLIF):
+        return None
+    shape = (psi.size, activities.size)
+    adaptation = Signal(shape=shape, name=f"{conn}.adaptation_derivative")
+    adapted = Signal(shape=shape, name=f"{conn}.adapted_activities")
+    signals = activities, psi, adaptation, adapted
+    model.add_op(AdaptedActivitiesSim(neuron_type, *signals, tag=str(conn)))
+    return adapted

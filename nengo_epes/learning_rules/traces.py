@@ -28,7 +28,8 @@ Trace = namedtuple("Trace", ["advance", "clear", "change", "decay", "forget"])
 Trace.__doc__ = """The functions of one simulator step.
 
 ``advance(n_steps, eligibility, activities)`` adds the contribution of this step, the
-``n_steps``-th of the simulation; ``clear()`` empties the trace and all that it
+``n_steps``-th of the simulation; the activities are (n_pre,), or (n_post, n_pre) if
+each post neuron has its own. ``clear()`` empties the trace and all that it
 remembers; ``change(factor, out)`` writes the weight change to ``out``, which a dutch
 trace remembers. ``decay`` is the factor by which one step multiplies the trace, or None
 if the trace does not decay exponentially. ``forget(n_steps)``, for every step, sets
@@ -42,7 +43,7 @@ def is_exponential(synapse):
     return type(synapse) is Lowpass and synapse.analog and synapse.method == "zoh"
 
 
-def check_trace(model, rule):
+def check_trace(model, rule, adapts=False):
     """Validate the trace synapse against the kind of trace and the simulator's step.
 
     Parameters
@@ -51,13 +52,16 @@ def check_trace(model, rule):
         The model to build into.
     rule : nengo.connection.LearningRule
         A rule whose type has ``trace_synapse``, ``trace_type``, ``step``, ``controls``.
+    adapts : bool, optional
+        Whether the trace takes the adaptation of the post neurons into account.
 
     Raises
     ------
     BuildError
         If the time constant is shorter than ``dt`` and the trace cannot be held, is so
         long that a step adds nothing, if the kind of trace or the bounded step needs an
-        exponential decay and the synapse has none, or a dutch trace has a bounded step.
+        exponential decay and the synapse has none, a dutch trace has a bounded step, or
+        the post neurons adapt and the trace is not a plain accumulating one.
     """
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
@@ -92,6 +96,12 @@ def check_trace(model, rule):
                 f"exponentially, but trace_synapse is {synapse}; use "
                 "nengo.Lowpass(tau) or None"
             )
+    if adapts and (kind != "accumulating" or rule_type.step is not None):
+        raise BuildError(
+            f"{conn}: traces of adapting neurons cannot be combined with "
+            f"trace_type={kind!r} and step={rule_type.step}; use "
+            "trace_type='accumulating' and step=None, or nengo.LIF neurons"
+        )
 
 
 def build_trace(rule_type, shape, dt, label):
@@ -180,7 +190,8 @@ def _exponential(kind, trace, decay, delta, dt, tag):
         if kind == "replacing":
             _check_not_negative(tag, n_steps * dt, eligibility, activities)
         for rows, block, space in blocks:
-            add(block, factor, eligibility[rows], activities, space)
+            of_rows = activities if activities.ndim == 1 else activities[rows]
+            add(block, factor, eligibility[rows], of_rows, space)
 
     def forget(n_steps):
         if decay and n_steps % period == 0:
@@ -208,7 +219,7 @@ def _any_synapse(synapse, trace, state, dt, rng):
 
     def advance(n_steps, eligibility, activities):
         # a new array, because a synapse may store the array that it receives
-        contribution = np.multiply.outer(eligibility, activities)
+        contribution = eligibility[:, None] * activities
         trace[...] = step(n_steps * dt, contribution.reshape(-1)).reshape(trace.shape)
 
     def clear():
