@@ -256,6 +256,7 @@ def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
         return RateDerivative(rate, getattr(neuron_type, "amplitude", 1.0), **taus)
     raise ValueError(
         f"psi = {psi!r} is not right for {neuron_type!r}: 'auto' is for nengo.LIF, "
-        f"AdaptiveLIF and {[*SLOPES]}, with spikes too; give a surrogate explicitly, PiecewiseLinear() "
-        "for what is derived from LIF, or a RateDerivative for what is from the others"
+        f"AdaptiveLIF and {[*SLOPES]}, with spikes too; give a surrogate explicitly, "
+        "PiecewiseLinear() for what is derived from LIF, or a RateDerivative for what "
+        "is from the others"
     )
