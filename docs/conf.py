@@ -62,11 +62,11 @@ os.environ.pop("MPLBACKEND", None)
 
 
 def write_inventories(folder):
-    """Write inventory.txt as Sphinx inventories, and return the mapping to them.
+    """Write inventory.txt as Sphinx inventories; return their mapping and all names.
 
     The names are committed, so that a build needs no network for its links.
     """
-    projects = {}
+    projects, names = {}, []
     for line in (DOCS / "inventory.txt").read_text(encoding="utf-8").splitlines():
         match line.split():
             case [project, address]:
@@ -74,6 +74,7 @@ def write_inventories(folder):
             case [role, name, page] if not line.startswith("#"):
                 entries = projects[project][1]
                 entries.append(f"{name} py:{role} 1 {page}#$ -\n")
+                names.append(name)
     folder.mkdir(parents=True, exist_ok=True)
     mapping = {}
     for project, (address, entries) in projects.items():
@@ -86,7 +87,26 @@ def write_inventories(folder):
         path = folder / f"{project}.inv"
         path.write_bytes(header.encode() + zlib.compress("".join(entries).encode()))
         mapping[project] = address, str(path)
-    return mapping
+    return mapping, names
 
 
-intersphinx_mapping = write_inventories(DOCS / "_build" / "inventories")
+intersphinx_mapping, names = write_inventories(DOCS / "_build" / "inventories")
+# the types of parameters are links, if they are in the inventory or in this list
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"
+types = {name: name for name in names}
+types |= {name.rpartition(".")[2]: name for name in names if name.startswith("nengo")}
+types |= {"array": "numpy.ndarray", "ndarray": "numpy.ndarray"}
+types |= {name: f"nengo_epes.{name}" for name in ("EPES", "GaussianREINFORCE")}
+for module, own in {
+    "arithmetic.gaussian.spec": ["GaussianPolicySpec"],
+    "arithmetic.step_sizes": ["Intentional", "ObGD"],
+    "arithmetic.surrogates": ["RateDerivative", "VoltageSurrogate"],
+}.items():
+    types |= {name: f"nengo_epes.{module}.{name}" for name in own}
+numpydoc_xref_aliases = {
+    name: f":obj:`{name} <{target}>`" for name, target in types.items()
+}
+# numpydoc would link these words to pages that the inventory does not have
+for word in ("None", "array_like", "callable", "iterable", "scalar", "sequence"):
+    numpydoc_xref_aliases[word] = word
