@@ -1,4 +1,4 @@
-"""Thumbnails of the gallery: python docs/thumbnails.py, after a build of the documentation.
+"""Thumbnails of the gallery: python docs/thumbnails.py, after a build of the pages.
 
 Takes one figure of each executed notebook from ``docs/jupyter_execute``, and writes it
 to ``docs/_static/thumbnails``, small, on a white ground.
