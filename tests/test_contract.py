@@ -1,6 +1,6 @@
-"""One contract for every learning rule of the package.
+"""Contract of every learning rule of the package.
 
-A new rule is added to ``MEMBERS``, and inherits all of these tests.
+Add a new rule to ``MEMBERS`` to run all of these tests on it.
 """
 
 import copy
@@ -23,7 +23,7 @@ from nengo_epes.arithmetic import step_sizes, surrogates
 
 @dataclass
 class Member:
-    """A learning rule, how to send it something to learn, and what differs from it."""
+    """A learning rule, its inputs, and its exceptions from the defaults."""
 
     name: str
     rule: nengo.learning_rules.LearningRuleType
@@ -247,8 +247,8 @@ def test_learns(member, seed):
 
 
 def test_probes(member, seed):
-    """All that a rule calls probeable can be probed, and the trace and the change
-    have the shape of the weights."""
+    """Everything in ``probeable`` can be probed; the trace and the change have the
+    shape of the weights."""
     net = network(member, seed)
     with nengo.Simulator(net) as sim:
         sim.run_steps(20)
@@ -261,7 +261,7 @@ def test_probes(member, seed):
 
 @pytest.mark.parametrize("optimize", [True, False])
 def test_resets(member, optimize, seed):
-    """After a reset everything happens again, bit for bit."""
+    """After a reset the simulation repeats itself, bit for bit."""
     net = network(member, seed)
     with nengo.Simulator(net, optimize=optimize) as sim:
         sim.run_steps(80)
@@ -275,7 +275,7 @@ def test_resets(member, optimize, seed):
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("optimize", [True, False])
 def test_pickles_in_mid_run(member, optimize, bits, seed):
-    """A simulation that is pickled in mid-run goes on bit for bit, in its precision."""
+    """A simulation pickled in mid-run continues bit for bit, in its precision."""
     nengo.rc["precision"]["bits"] = str(bits)
     net = network(member, seed)
     with nengo.Simulator(net, optimize=optimize) as sim:
@@ -294,7 +294,7 @@ def test_pickles_in_mid_run(member, optimize, bits, seed):
 
 
 def test_goes_on_from_a_checkpoint(member, seed, tmp_path):
-    """A new simulator that loads a checkpoint of mid-run goes on bit for bit."""
+    """A new simulator that loads a checkpoint continues bit for bit."""
     results = []
     for loads in (False, True):
         net = network(member, seed)
@@ -311,7 +311,8 @@ def test_goes_on_from_a_checkpoint(member, seed, tmp_path):
 
 
 def test_single_precision_is_close(member, seed):
-    """Single precision learns the same, to what it can tell."""
+    """A simulation in single precision learns the same weights, within the
+    precision."""
     results = []
     for bits in (64, 32):
         nengo.rc["precision"]["bits"] = str(bits)
@@ -326,7 +327,7 @@ def test_single_precision_is_close(member, seed):
 
 
 def test_optimizer_changes_nothing(member, seed):
-    """The optimizer may reorder sums, and nothing else."""
+    """The optimizer changes the results by the order of sums only."""
     net = network(member, seed, neuron_type=member.rates)
     weights = []
     for optimize in (True, False):
@@ -350,7 +351,8 @@ def test_does_not_depend_on_the_step(member, seed):
 
 
 def test_repr_equality_hash(member):
-    """The repr makes an equal rule; every other setting makes an unequal one."""
+    """Evaluating the repr gives an equal rule; a change of any setting gives an unequal
+    rule."""
     names = {
         **vars(nengo.synapses),
         **vars(nengo.dists),
@@ -379,7 +381,7 @@ def test_copies(member):
 
 
 def test_copied_network_learns_the_same(member, seed):
-    """A copy of the network is the network."""
+    """A copy of a network learns the same weights."""
     net = network(member, seed)
     # Nengo copies what it knows of, and drops other attributes
     copied = net.copy()
@@ -394,7 +396,7 @@ def test_copied_network_learns_the_same(member, seed):
 
 
 def test_config_sets_defaults(member):
-    """A Config gives a rule its defaults; what is written wins over it."""
+    """A Config sets the defaults of a rule; an explicit argument overrides it."""
     rule_type = type(member.rule)
     with nengo.Network() as net:
         net.config.configures(rule_type)
@@ -405,7 +407,7 @@ def test_config_sets_defaults(member):
 
 
 def test_beside_another_rule(member, seed):
-    """Two rules on one connection add up their changes."""
+    """Two rules on one connection add their changes."""
     with nengo.Network(seed=seed) as net:
         rules = {"first": member.rule, "second": nengo.PES(1e-3)}
         conn = connect(member.kind, rules, seed, nengo.LIF())
@@ -426,7 +428,7 @@ def test_beside_another_rule(member, seed):
 
 
 def test_shared_by_two_connections(member, seed):
-    """One rule object on two connections is two rules."""
+    """One rule object on two connections acts as two rules."""
     with nengo.Network(seed=seed) as net:
         pair = [connect(member.kind, member.rule, s, nengo.LIF()) for s in (1, 2)]
         drive(pair[0], **member.inputs)
@@ -441,7 +443,7 @@ def test_shared_by_two_connections(member, seed):
 
 
 def test_nothing_connected_warns(member):
-    """A rule that nothing is connected to would never learn, and says so."""
+    """A rule without inputs never learns, and gives a warning."""
     with nengo.Network(seed=1) as net:
         connect(member.kind, member.rule, 1, nengo.LIF())
     with pytest.warns(NengoWarning, match="never learn"), nengo.Simulator(net):
