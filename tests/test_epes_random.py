@@ -15,7 +15,7 @@ from nengo_epes.arithmetic import step_sizes, surrogates
 
 # Nengo's Sigmoid computes exp(-J), and infinity gives the right rate
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in exp")
-N_CASES = 130
+N_CASES = 80
 PROBES = (
     "error",
     "td_error",
@@ -445,20 +445,15 @@ def assert_equals_reference(case, measured, expected, tolerance, rounding):
 
 @pytest.mark.parametrize("seed", range(N_CASES))
 def test_equals_the_reference(seed):
-    """Activities, trace, delta and weights of every step equal the recursion in
-    numpy."""
+    """Activities, trace, delta and weights of every step equal the recursion in numpy;
+    a run without probes has the same final weights, bit for bit."""
     case = draw(seed)
     measured, final = run(case, PROBES)
     expected = simulate_reference(case, measured)
     assert_equals_reference(case, measured, expected, 1e-12, 1e-15)
     assert_array_equal(measured["weights"][-1], final)
-
-
-@pytest.mark.parametrize("seed", range(0, N_CASES, 3))
-def test_probes_change_nothing(seed):
-    """A run without probes has the same final weights, bit for bit."""
-    case = draw(seed)
-    assert_array_equal(run(case)[1], run(case, PROBES)[1])
+    if seed % 3 == 0:
+        assert_array_equal(run(case)[1], final)
 
 
 @pytest.mark.parametrize("seed", range(2, N_CASES, 5))

@@ -41,7 +41,7 @@ def trajectory(kind, rule, seed, neuron_type, sign=1.0, dimensions=2, **options)
 @pytest.mark.parametrize(
     ("synapse", "neuron_type"), list(zip(SYNAPSES, NEURON_TYPES, strict=True)), ids=repr
 )
-@pytest.mark.parametrize("kind", ["node", "neurons", "neuron slices", "weight solver"])
+@pytest.mark.parametrize("kind", ["node", "neurons"])
 def test_is_pes_with_filtered_activities(kind, synapse, neuron_type, seed):
     """With minus the error as third factor, EPES has the weights of PES(pre_synapse=h)
     in every step."""
@@ -55,9 +55,10 @@ def test_is_pes_with_filtered_activities(kind, synapse, neuron_type, seed):
     assert_allclose(epes, pes, rtol=0, atol=1e-12 * np.abs(pes).max())
 
 
-@pytest.mark.parametrize("optimize", [True, False])
 @pytest.mark.parametrize(
-    "kind", [k for k in DECODED + WEIGHTS if k != "ensemble slice"]
+    ("kind", "optimize"),
+    [(kind, True) for kind in DECODED + WEIGHTS if kind != "ensemble slice"]
+    + [("node", False), ("neurons", False)],
 )
 def test_is_pes_on_every_connection(kind, optimize, seed):
     """The same holds for every kind of connection, with and without the optimizer."""

@@ -44,6 +44,12 @@ def complete(tmp_path_factory):
     return make(tmp_path_factory.mktemp("runs") / "complete")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run of 900 steps."""
+    return make(tmp_path_factory.mktemp("runs") / "whole", n_steps=900)
+
+
 @pytest.fixture
 def copied(complete, tmp_path):
     """A copy of a complete run, which a test may damage."""
@@ -137,13 +143,13 @@ def test_complete_run_stays(copied):
 def test_more_steps_continue(env, tmp_path):
     """A complete run that is extended equals a run that had all steps from the
     start."""
-    make(tmp_path / "long", env, n_steps=1200)
-    make(tmp_path / "short", env, n_steps=700)
+    make(tmp_path / "long", env, n_steps=700)
+    make(tmp_path / "short", env, n_steps=300)
     record = json.loads((tmp_path / "short" / runs.RECORD).read_text())
     (tmp_path / "short" / runs.RECORD).write_text(
         json.dumps({**record, "note": "mine"})
     )
-    assert runs.resume_run(tmp_path / "short", 1200)
+    assert runs.resume_run(tmp_path / "short", 700)
     assert_equal(tmp_path / "short", tmp_path / "long")
     assert runs.read_run(tmp_path / "short")["note"] == "mine"
 
@@ -152,10 +158,12 @@ def test_more_steps_continue(env, tmp_path):
 
 
 @pytest.mark.parametrize("neurons", ["rate", "lif"])
-def test_ctrl_c(neurons, tmp_path):
+def test_ctrl_c(neurons, whole, tmp_path):
     """Ctrl-C saves the learned arrays; the resumed run equals an uninterrupted one."""
-    steps = 900 if neurons == "rate" else 300
-    make(tmp_path / "whole", n_steps=steps, neurons=neurons)
+    steps = 900
+    if neurons == "lif":
+        steps = 200
+        whole = make(tmp_path / "whole", n_steps=steps, neurons=neurons)
     folder = make(tmp_path / "a", n_steps=steps, neurons=neurons, trained=False)
 
     def interrupt(agent):
@@ -168,7 +176,7 @@ def test_ctrl_c(neurons, tmp_path):
     assert len(run["episodes"]) == 3 and not run["is_complete"]
     assert run["trained_steps"] == run["episodes"][-1].environment_steps
     assert runs.resume_run(folder)
-    assert_equal(folder, tmp_path / "whole")
+    assert_equal(folder, whole)
 
 
 KILLED = """
@@ -207,17 +215,16 @@ def kill(folder, how):
     return done.returncode != 0
 
 
-def test_killed_in_a_write(tmp_path):
+def test_killed_in_a_write(whole, tmp_path):
     """A run that is killed while it writes a checkpoint resumes from the previous one
     and leaves no temporary files."""
-    make(tmp_path / "whole", n_steps=800)
-    folder = make(tmp_path / "a", n_steps=800, trained=False)
+    folder = make(tmp_path / "a", n_steps=900, trained=False)
     assert kill(folder, "write")
     assert (folder / run_files.OWNER).exists()  # the killed process could not remove it
     assert not runs.read_run(folder)["is_complete"]
     assert runs.resume_run(folder)
-    assert_equal(folder, tmp_path / "whole")
-    assert set(contents(folder)) == set(contents(tmp_path / "whole"))
+    assert_equal(folder, whole)
+    assert set(contents(folder)) == set(contents(whole))
 
 
 @pytest.mark.slow
@@ -282,7 +289,7 @@ def test_two_processes_on_one_folder(n_tries, tmp_path):
     """Of two commands started at the same time, exactly one trains."""
     for k in range(n_tries):
         folder = tmp_path / f"run{k}"
-        command = ["-m", "nengo_epes", "train", "CartPole-v1", "--steps=6000"]
+        command = ["-m", "nengo_epes", "train", "CartPole-v1", "--steps=1000"]
         command += ["--set=n_neurons=40", f"--output={folder}"]
         started = [
             subprocess.Popen(
@@ -310,26 +317,21 @@ def run_all(folder):
     runs.resume_run(folder, 10_000, callback=lambda agent: False)
 
 
-# the returns of the same settings are the same
-@pytest.mark.parametrize(
-    ("name", "other"),
-    [
-        *((runs.AGENT, other) for other in ({"seed": 1}, {"env": "Acrobot-v1"}, {})),
-        *(
-            (runs.CHECKPOINT, other)
-            for other in ({"seed": 1}, {"env": "Acrobot-v1"}, {})
-        ),
-        *((runs.RETURNS, other) for other in ({"seed": 1}, {"env": "Acrobot-v1"})),
-    ],
-)
-def test_files_of_another_run(name, other, copied, tmp_path):
+@pytest.mark.parametrize("other", [{"seed": 1}, {"env": "Acrobot-v1"}, {}], ids=str)
+def test_files_of_another_run(other, complete, tmp_path):
     """A file of another seed, task or run is refused by name."""
     make(tmp_path / "other", **{"n_steps": 600, **other})
-    shutil.copy(tmp_path / "other" / name, copied / name)
-    before = contents(copied)
-    with pytest.raises(ValueError, match=rf"{name}\b"):
-        run_all(copied)
-    assert contents(copied) == before
+    names = [runs.AGENT, runs.CHECKPOINT]
+    if other:  # equal settings give equal returns
+        names.append(runs.RETURNS)
+    for name in names:
+        copied = tmp_path / name
+        shutil.copytree(complete, copied)
+        shutil.copy(tmp_path / "other" / name, copied / name)
+        before = contents(copied)
+        with pytest.raises(ValueError, match=rf"{name}\b"):
+            run_all(copied)
+        assert contents(copied) == before
 
 
 @pytest.mark.parametrize("n", [15, pytest.param(500, marks=pytest.mark.slow)])
@@ -486,17 +488,21 @@ def test_notes_of_people(copied):
     ],
 )
 def test_damaged_returns(damage, copied):
-    """Damaged returns are refused with the name of the file; a missing file is restored
-    from the agent or the checkpoint."""
+    """Damaged returns are refused with the name of the file."""
     path = copied / runs.RETURNS
-    text, expected = path.read_text(), runs.read_run(copied)["episodes"]
+    text = path.read_text()
     path.write_text(damage(text))
     assert path.read_text() != text
     with pytest.raises(ValueError, match=r"returns\.csv"):
         runs.read_run(copied)
     with pytest.raises(ValueError, match=r"returns\.csv"):
         runs.resume_run(copied, 600)
-    path.unlink()
+
+
+def test_missing_returns(copied):
+    """Missing returns are restored from the agent or the checkpoint."""
+    expected = runs.read_run(copied)["episodes"]
+    (copied / runs.RETURNS).unlink()
     assert runs.read_run(copied)["episodes"] == expected
     assert runs.resume_run(copied, 600)
     found = runs.read_run(copied)["episodes"]
@@ -518,7 +524,7 @@ def test_line_that_was_cut_off(copied):
 
 
 @pytest.mark.parametrize("name", [runs.CHECKPOINT, runs.AGENT, runs.CURVE])
-def test_full_disk_in_a_write(name, copied, monkeypatch):
+def test_full_disk_in_a_write(name, copied, whole, monkeypatch):
     """A full disk is reported with the name of the file, whose previous state remains;
     the run resumes when there is space."""
     before, replace = contents(copied), os.replace
@@ -534,11 +540,10 @@ def test_full_disk_in_a_write(name, copied, monkeypatch):
             runs.resume_run(copied, 900)
     assert contents(copied)[name] == before[name]
     assert runs.resume_run(copied)
-    make(copied.parent / "whole", n_steps=900)
-    assert_equal(copied, copied.parent / "whole")
+    assert_equal(copied, whole)
 
 
-def test_full_disk_for_returns(copied, monkeypatch):
+def test_full_disk_for_returns(copied, whole, monkeypatch):
     """A run with an incomplete line of returns can be resumed."""
     open_path = Path.open
 
@@ -572,8 +577,7 @@ def test_full_disk_for_returns(copied, monkeypatch):
         with pytest.raises(OSError, match=r"No space left.*returns\.csv"):
             runs.resume_run(copied, 900)
     assert runs.resume_run(copied)
-    make(copied.parent / "whole", n_steps=900)
-    assert_equal(copied, copied.parent / "whole")
+    assert_equal(copied, whole)
 
 
 def test_read_only_folder(copied, monkeypatch):

@@ -206,7 +206,7 @@ def test_decisions(bits, distribution, rng):
             assert_allclose(score, drawn[1], rtol=0, atol=atol)
 
 
-def agent_in(environment, bits, n_decisions=300):
+def agent_in(environment, bits, n_decisions=150):
     """Let an agent learn; return weights of critic and actor, and all actions."""
     in_precision(bits)
     settings = {} if environment == "FrozenLake-v1" else {"n_neurons": 40}
@@ -222,7 +222,7 @@ def agent_in(environment, bits, n_decisions=300):
     "environment", [RandomWalk, "CartPole-v1", "Pendulum-v1", "FrozenLake-v1"], ids=str
 )
 def test_agent(environment):
-    """An agent learns for 300 decisions with finite weights; its first 50 decisions
+    """An agent learns for 150 decisions with finite weights; its first 50 decisions
     give the weights and actions of double precision."""
     single = agent_in(environment, 32)
     double = agent_in(environment, 64)

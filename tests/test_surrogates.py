@@ -233,7 +233,7 @@ def simulate(neuron_type, dt, bits="64", optimize=True):
         nengo.Connection(drive, ens, synapse=None)
         probes = {name: nengo.Probe(ens.neurons, name) for name in names}
     with nengo.Simulator(net, dt=dt, optimize=optimize) as sim:
-        sim.run(0.3)
+        sim.run(0.2)
     return {name: sim.data[probe] for name, probe in probes.items()}
 
 
@@ -260,8 +260,7 @@ def is_awake(neuron_type, data, dt):
     return awake
 
 
-@pytest.mark.parametrize("bits", ["32", "64"])
-@pytest.mark.parametrize("dt", [0.001, 0.0005])
+@pytest.mark.parametrize(("dt", "bits"), [(0.001, "64"), (0.0005, "32")])
 @pytest.mark.parametrize(
     "neuron_type",
     [
