@@ -251,11 +251,10 @@ def test_learns_and_can_be_probed(member, seed):
             assert sim.data[probe].shape == weights.shape
 
 
-@pytest.mark.parametrize("optimize", [True, False])
-def test_resets(member, optimize, seed):
+def test_resets(member, seed):
     """After a reset the simulation repeats itself, bit for bit."""
     net = network(member, seed)
-    with nengo.Simulator(net, optimize=optimize) as sim:
+    with nengo.Simulator(net) as sim:
         sim.run_steps(80)
         first = [d.copy() for d in data(net, sim)]
         sim.reset()

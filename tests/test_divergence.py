@@ -98,8 +98,7 @@ WIRINGS = {
 }
 
 
-@pytest.mark.parametrize("rate", [1e3, 1e9])
-@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize(("rate", "bits"), [(1e3, 32), (1e9, 64)])
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_stops_with_the_learning_rate(wiring, bits, rate):
     """The message names rule and learning rate for every feedback path of the growing

@@ -81,8 +81,7 @@ def test_learning_curve_over_steps_waits_for_the_end_of_an_episode():
 
 
 def test_groups_differ_in_colour_and_dashes():
-    """Groups have labels, and every two differ in colour and in grey level or
-    dashes."""
+    """Groups have labels, and every two differ in colour and in dashes."""
     groups = {name: runs([1.0, 2.0]) for name in "abcdef"}
     ax = plots.learning_curves(groups, ax=axes())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list("abcdef")
