@@ -77,7 +77,9 @@ def test_without_memory_it_is_pes_at_any_size(kind, n_pre, optimize, seed):
 
 
 @pytest.mark.parametrize(
-    ("tau", "neuron_type"), zip([0.001, 0.02, 0.5], NEURON_TYPES[:3], strict=True)
+    ("tau", "neuron_type"),
+    [(0.001, nengo.LIF()), (0.02, nengo.LIFRate()), (0.5, nengo.RectifiedLinear())],
+    ids=str,
 )
 def test_with_a_trace_it_is_pes_with_filtered_activities(tau, neuron_type, seed):
     """With eligibility 1 and TD error -e, EPES equals
