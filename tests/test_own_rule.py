@@ -120,8 +120,8 @@ def test_stops_before_the_weights_are_lost():
 
 
 def test_shared_pieces_refuse_what_they_cannot_do():
-    """Postsynaptic activities require neurons at the post side; two rules on one
-    connection are not one rule."""
+    """Postsynaptic activities require neurons at the post side, and two equal rules on
+    one connection are refused."""
     with nengo.Network(seed=0) as net:
         decoded = connect("node", None, 0, nengo.LIF())
     model = nengo.builder.Model()

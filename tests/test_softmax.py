@@ -72,8 +72,10 @@ def test_network_chooses_by_the_probabilities():
     # four standard errors of a share
     assert_allclose(chosen.mean(axis=0), p, atol=4 * np.sqrt(0.25 / n))
     assert_allclose(sim.data[score] * 0.001, chosen - p, atol=1e-12)
-    told = np.concatenate([np.ones((n, 1)), chosen - p, chosen, np.tile(p, (n, 1))], 1)
-    assert_allclose(sim.data[decision], told, atol=1e-12)
+    expected = np.concatenate(
+        [np.ones((n, 1)), chosen - p, chosen, np.tile(p, (n, 1))], 1
+    )
+    assert_allclose(sim.data[decision], expected, atol=1e-12)
 
 
 def test_needs_a_period():

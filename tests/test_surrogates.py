@@ -509,8 +509,8 @@ def neuron_types(base=nengo.neurons.NeuronType):
 
 @pytest.mark.parametrize("kind", neuron_types(), ids=lambda kind: kind.__name__)
 def test_auto(kind):
-    """ "auto" supports exactly those of Nengo's neuron types that have a correct
-    pseudo-derivative."""
+    """Exactly those of Nengo's neuron types with a correct pseudo-derivative support
+    "auto"."""
     if kind.__name__ in BY_HAND:
         psi = suitable("auto", kind())
         assert psi == BY_HAND[kind.__name__]

@@ -158,11 +158,11 @@ def test_warns_of_what_is_not_connected(kind, missing):
         else:
             for name in given:
                 nengo.Connection(one(1.0), getattr(learner, name), synapse=None)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         nengo.Simulator(net).close()
-    told = [str(each.message) for each in told if each.category is NengoWarning]
-    assert len(told) == bool(missing)
-    for message in told:
+    warned = [str(each.message) for each in warned if each.category is NengoWarning]
+    assert len(warned) == bool(missing)
+    for message in warned:
         assert '"the learner"' in message
         assert message.endswith(f"nothing is connected to its {' and '.join(missing)}")
