@@ -15,7 +15,7 @@ from nengo_epes.arithmetic import step_sizes, surrogates
 
 # Nengo's Sigmoid computes exp(-J), and infinity gives the right rate
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in exp")
-N_CASES = 80
+N_CASES = 110
 PROBES = (
     "error",
     "td_error",
