@@ -16,6 +16,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.learning_rules import EPES
+from nengo_epes.progress import make_bar
 from nengo_epes.synapses import z
 
 LINES = ("PES", "PES, delayed activities", "EPES")
@@ -126,8 +127,9 @@ def run(
         Simulated time; more than twice the delay.
     delay, learning_rate, dt
         See `rules`.
-    progress_bar : bool
-        Whether to show Nengo's progress bar.
+    progress_bar : bool or callable
+        Whether to show a progress bar of tqdm, or a function of the number of simulator
+        steps that returns a bar, such as `nengo_epes.progress.Bar`.
 
     Returns
     -------
@@ -153,8 +155,14 @@ def run(
             attr="seconds",
         )
     network, probes = build(seed, delay, learning_rate, dt)
-    with nengo.Simulator(network, dt=dt, progress_bar=progress_bar) as simulator:
-        simulator.run(seconds)
+    n_steps = round(seconds / dt)
+    with (
+        nengo.Simulator(network, dt=dt, progress_bar=False) as simulator,
+        make_bar(n_steps, progress_bar) as bar,
+    ):
+        for _ in range(n_steps):
+            simulator.step()
+            bar.update()
         time = simulator.trange(sample_every=10 * dt)
     target = simulator.data[probes["target"]][:, 0]
     output = {line: simulator.data[probes[line]][:, 0] for line in LINES}

@@ -17,6 +17,7 @@ import numpy as np
 from nengo.exceptions import SimulatorClosed, ValidationError
 
 from nengo_epes import archive
+from nengo_epes.progress import make_bar
 from nengo_epes.rl.environment import EPISODE, open_environment_of
 from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
 from nengo_epes.rl.network import build_network, check_seed
@@ -186,9 +187,8 @@ class Agent:
             ``callback(agent)`` is called after each episode; learning stops if it
             returns False.
         progress_bar : bool or callable, optional
-            Whether to show the progress; needs tqdm. Also a function of ``n_steps``
-            that returns a bar: a context manager with the methods ``update`` and
-            ``set_postfix_str`` of tqdm.
+            Whether to show a progress bar of tqdm. Also a function of ``n_steps`` that
+            returns a bar, such as `nengo_epes.progress.Bar`.
         on_reset : callable, optional
             ``on_reset(agent)`` is called after each reset of the environment, when
             `nengo_epes.checkpoints.save` can store the simulation.
@@ -213,7 +213,10 @@ class Agent:
         count = process.step.start
         left = n_steps
         recent: deque[float] = deque(maxlen=20)
-        with _bar(n_steps, progress_bar) as bar, _deferred_interrupt() as interrupted:
+        with (
+            make_bar(n_steps, progress_bar) as bar,
+            _deferred_interrupt() as interrupted,
+        ):
             while left and not interrupted:
                 start = time.perf_counter()
                 for _ in simulator_steps:
@@ -248,7 +251,14 @@ class Agent:
 
     # acting
 
-    def evaluate(self, n_episodes=100, seed=None, max_steps=10_000, film=None):
+    def evaluate(
+        self,
+        n_episodes=100,
+        seed=None,
+        max_steps=10_000,
+        film=None,
+        progress_bar=False,
+    ):
         """Run episodes in which the agent takes its best actions and learns nothing.
 
         A second network runs them, built from what was learned, in an environment of
@@ -266,6 +276,9 @@ class Agent:
         film : callable, optional
             ``film(env)`` is called after each reset and each environment step; ``env``
             is made with ``render_mode="rgb_array"`` then.
+        progress_bar : bool or callable, optional
+            Whether to show a progress bar of tqdm, or a function of ``n_episodes``, see
+            `learn`.
 
         Returns
         -------
@@ -287,9 +300,14 @@ class Agent:
         self._check_open()
         self._close_greedy()  # spiking neurons would remember what they saw last
         mode = None if film is None else "rgb_array"
-        with open_for_evaluation(self.process, self.env, mode) as env:
+        with (
+            open_for_evaluation(self.process, self.env, mode) as env,
+            make_bar(n_episodes, progress_bar) as bar,
+        ):
             on_step = None if film is None else functools.partial(film, env)
-            return run_episodes(env, self.predict, n_episodes, seed, max_steps, on_step)
+            return run_episodes(
+                env, self.predict, n_episodes, seed, max_steps, on_step, bar
+            )
 
     def predict(self, observation):
         """Return the best action for an observation.
@@ -565,34 +583,3 @@ def _deferred_interrupt():
         yield noted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class _NoBar:
-    """Stands in for a progress bar."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self):
-        """Do nothing."""
-
-    def set_postfix_str(self, text, refresh):
-        """Do nothing."""
-
-
-def _bar(n_steps, is_shown):
-    if not isinstance(is_shown, bool):
-        return is_shown(n_steps)
-    if not is_shown:
-        return _NoBar()
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "a progress bar needs tqdm; pass progress_bar=False, or pip install "
-            "'nengo-epes[environments]'"
-        ) from error
-    return tqdm(total=n_steps, unit=" steps", mininterval=0.5, smoothing=0.05)

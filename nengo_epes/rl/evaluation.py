@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
+from nengo_epes.progress import NoBar
 from nengo_epes.rl.environment import episode_seed
 from nengo_epes.rl.gym_calls import reset_checked, step_checked
 from nengo_epes.rl.spaces import check_gymnasium, open_environment
@@ -141,7 +142,9 @@ def _copy_statistics(source, target):
             target.update_running_mean = False
 
 
-def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None):
+def run_episodes(
+    env, act, n_episodes, seed=None, max_steps=10_000, on_step=None, bar=None
+):
     """Run episodes and return their returns.
 
     Parameters
@@ -158,6 +161,9 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
         Environment steps after which an episode is stopped.
     on_step : callable, optional
         Called without arguments after each reset and each environment step.
+    bar : nengo_epes.progress.NoBar, optional
+        Progress bar that counts episodes. An environment step counts as its share of
+        the longest possible episode.
 
     Returns
     -------
@@ -182,6 +188,9 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
     True
     """
     returns, lengths, n_stopped = [], [], 0
+    bar = bar or NoBar()
+    longest = getattr(getattr(env, "spec", None), "max_episode_steps", None)
+    longest = min(longest or max_steps, max_steps)
     for k in range(n_episodes):
         first = FIRST_SEED if seed is None else seed
         observation, _ = reset_checked((env, k, 0), episode_seed(first, k))
@@ -197,6 +206,8 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
             over = terminated or truncated
             if on_step is not None:
                 on_step()
+            bar.update(1 / longest)
+        bar.update(1 - length / longest)
         returns.append(total)
         lengths.append(length)
         n_stopped += not over

@@ -23,7 +23,7 @@ _ENCODERS = {
 }
 
 
-def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
+def record(agent, path, n_episodes=1, seed=None, max_steps=10_000, progress_bar=False):
     """Film an agent that takes its best actions, in the first episodes of `evaluate`.
 
     The movie has a picture of each initial state and one of each environment step. The
@@ -35,7 +35,7 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
         The agent.
     path : path
         File to write, .gif or .mp4.
-    n_episodes, seed, max_steps : int, optional
+    n_episodes, seed, max_steps, progress_bar : optional
         See `Agent.evaluate`.
 
     Returns
@@ -91,7 +91,7 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
             movie.send(picture)
 
         try:
-            result = agent.evaluate(n_episodes, seed, max_steps, film)
+            result = agent.evaluate(n_episodes, seed, max_steps, film, progress_bar)
         finally:
             if movie is not None:
                 movie.close()

@@ -308,14 +308,21 @@ def load_agent(folder, env=None):
     return Agent.load(folder / AGENT, environment, record["neurons"])
 
 
-def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
+def evaluate_run(
+    folder,
+    n_episodes=100,
+    env=None,
+    path=None,
+    max_steps=10_000,
+    progress_bar=False,
+):
     """Evaluate what was learned in a run, and write ``evaluation.json``.
 
     Parameters
     ----------
     folder : path
         Folder from `create_run`.
-    n_episodes, max_steps : int, optional
+    n_episodes, max_steps, progress_bar : optional
         See `Agent.evaluate`.
     env : str, optional
         Id of the environment, see `resume_run`.
@@ -351,7 +358,9 @@ def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
     record = read_record(Path(folder))
     path = check_writable(Path(folder) / EVALUATION if path is None else path)
     with load_agent(folder, env) as agent:
-        result = agent.evaluate(n_episodes, max_steps=max_steps)
+        result = agent.evaluate(
+            n_episodes, max_steps=max_steps, progress_bar=progress_bar
+        )
     evaluation = {
         **{name: record[name] for name in ("environment", "seed", "neurons", "run")},
         "trained_steps": agent.total_steps,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import operator
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import nengo
 import numpy as np
 
 from nengo_epes.files import make_folder, write_atomically
+from nengo_epes.progress import make_bar
 from nengo_epes.rl import runs
-from nengo_epes.rl.run_files import RECORD, read_json, write_json
+from nengo_epes.rl.run_files import RECORD, read_json, read_returns, write_json
 
 TABLE, ERROR = "table.csv", "error.json"
 
@@ -30,6 +32,7 @@ def study(
     neurons="rate",
     n_steps=50_000,
     env_kwargs=None,
+    progress_bar=False,
     **settings,
 ):
     """Train and evaluate an agent for each seed, several at a time.
@@ -51,6 +54,9 @@ def study(
         one process for each core of this machine, with one thread each.
     neurons, n_steps, env_kwargs, **settings
         See `nengo_epes.rl.runs.create_run`.
+    progress_bar : bool or callable, optional
+        Whether to show a progress bar of tqdm, or a function of the number of missing
+        environment steps that returns a bar, such as `nengo_epes.progress.Bar`.
 
     Returns
     -------
@@ -95,7 +101,7 @@ def study(
             runs.create_run(path, env, seed, neurons, n_steps, env_kwargs, **settings)
     missing = [path for path in paths if not _is_complete(path, n_steps)]
     if missing:
-        _run_all(missing, scheduler, env, n_steps)
+        _run_all(missing, scheduler, env, n_steps, progress_bar)
     table = read_table(folder)
     write_atomically(folder / TABLE, lambda path: table.to_csv(path, index=False))
     return table
@@ -125,10 +131,10 @@ def _check_settings(folder, wanted, n_steps):
         )
 
 
-def _run_all(folders, scheduler, env, n_steps):
+def _run_all(folders, scheduler, env, n_steps, progress_bar):
     """Run what is missing, and record the runs whose process died."""
     from dask.system import CPU_COUNT
-    from distributed import Client, as_completed
+    from distributed import Client
     from distributed.comm import get_address_host_port
 
     if scheduler is None:
@@ -143,26 +149,51 @@ def _run_all(folders, scheduler, env, n_steps):
     else:
         get_address_host_port(scheduler)  # a client blocks after an invalid address
         options = {"address": scheduler}
-    with Client(set_as_default=False, **options) as client:
+    trained = sum(map(_count_steps, folders))
+    total = max(1, len(folders) * n_steps - trained)
+    with (
+        Client(set_as_default=False, **options) as client,
+        make_bar(total, progress_bar) as bar,
+    ):
         if not client.nthreads():
             print("waiting for a worker", file=sys.stderr, flush=True)
         futures = {
             client.submit(_run, path, env, n_steps, pure=False): path
             for path in folders
         }
-        completed = as_completed(futures, loop=client.loop)
+        left = dict(futures)
         try:
-            for number, future in enumerate(completed, start=1):
-                if future.status == "cancelled":
-                    raise ConnectionError("scheduler: lost; call again to resume")
-                if future.status == "error":
-                    error = future.exception()
-                    if isinstance(error, BlockingIOError):
-                        raise error
-                    _write_error(futures[future], error)  # its process died
-                print(f"{number} of {len(folders)} runs", file=sys.stderr, flush=True)
+            while left:
+                time.sleep(0.5)
+                for future in [future for future in left if future.done()]:
+                    _check_ended(future, left.pop(future))
+                n_ended = len(folders) - len(left)
+                now = n_ended * n_steps + sum(map(_count_steps, left.values()))
+                bar.set_postfix_str(f"{n_ended} of {len(folders)} runs", refresh=False)
+                bar.update(now - trained)
+                trained = now
         finally:
             client.cancel(list(futures))  # the runs end with their episodes
+
+
+def _check_ended(future, folder):
+    """Raise if a run cannot be completed now; record that its process died."""
+    if future.status == "cancelled":
+        raise ConnectionError("scheduler: lost; call again to resume")
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, BlockingIOError):
+            raise error
+        _write_error(folder, error)
+
+
+def _count_steps(folder):
+    """Return the environment steps of all training episodes of a run."""
+    try:
+        _, episodes = read_returns(folder / runs.RETURNS)
+    except (OSError, ValueError):  # the run itself reports it
+        return 0
+    return episodes[-1].environment_steps if episodes else 0
 
 
 def _run(folder, env, n_steps):
