@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # SDL, with which Gymnasium draws, would swallow SIGTERM
     os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not every stand-in of a terminal has it
+        if hasattr(stream, "reconfigure"):  # a replacement of stdout may lack it
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -98,7 +98,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Return the errors whose message suffices."""
+    """Return the errors that need no traceback."""
     gymnasium = sys.modules.get("gymnasium")  # takes long to import
     others = () if gymnasium is None else (gymnasium.error.Error,)
     return (ImportError, OSError, ValueError, NengoException, *others)

@@ -193,9 +193,8 @@ def load(sim: nengo.Simulator, path: PathLike) -> None:
     SimulatorClosed
         If the simulator is closed.
     ValueError
-        If the file was not written by `save` or is damaged, if it does not match the
-        network, or if a stored value is NaN or infinite. The simulation is unchanged
-        then.
+        If the file was not written by `save`, is damaged, does not match the network,
+        or stores NaN or infinity. The simulation is unchanged then.
     OSError
         If the file cannot be read.
 
@@ -258,8 +257,8 @@ def freeze(sim: nengo.Simulator, network: nengo.Network) -> nengo.Network:
     SimulatorClosed
         If the simulator is closed.
     ValueError
-        If the network or a part of it was not built in this simulator, if a learned
-        connection leads out of the network, or if a weight is NaN or infinite.
+        If the network or a part of it was not built in this simulator. Also if a
+        learned connection leads out of the network, or a weight is NaN or infinite.
 
     Notes
     -----

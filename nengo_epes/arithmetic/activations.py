@@ -1,12 +1,12 @@
 """Activation functions by name, each with its derivative, on plain numpy arrays.
 
-The names and formulas are those of ngc-learn, so that a policy written for it means
-the same here. Everything keeps the floating-point type of its input, and is written
-so that large inputs raise no floating-point error: `numpy.seterr(all="raise")` is safe.
+The names and formulas equal ngc-learn's, so a policy written for it has the same
+meaning here. Results have the floating-point type of the input. Large inputs raise no
+floating-point error: `numpy.seterr(all="raise")` is safe.
 
-At a kink the derivative is the one from the right (relu, lrelu, elu at 0), and 1 at
-both ends of relu6. `heaviside` and `unit_threshold` have the derivative 1 everywhere:
-the *straight-through* estimator, a convention and not a derivative.
+At a kink the derivative is the derivative from the right (relu, lrelu, elu at 0). It is
+1 at both ends of relu6. `heaviside` and `unit_threshold` have the derivative 1
+everywhere: the *straight-through* estimator, a convention and not a derivative.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 A `VoltageSurrogate` is a bump over the voltage of spiking LIF neurons, and has no
 unit, as their threshold is 1. A `RateDerivative` is the slope of the rate over the
-current, in hertz: often hundreds, so that one learning rate does not suit both. Both
-keep the floating-point type, pass NaN on, and are safe with ``np.seterr(all="raise")``.
+current, in hertz: often hundreds, so they need different learning rates. Both return
+the floating-point type of the input, pass NaN on, and are safe with
+``np.seterr(all="raise")``.
 """
 
 from __future__ import annotations
@@ -216,20 +217,20 @@ class RateDerivative:
 
 
 def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
-    """Return psi if it is right for these neurons; for "auto", one that is.
+    """Return psi if it fits these neurons; for "auto", choose a psi that fits.
 
-    "auto" is for Nengo's own types: PiecewiseLinear for LIF, else the slope of the rate
-    (of the mean output, where PoissonSpiking and its like make spikes of it). To give
-    psi vouches that a derived class means the same by its signals; that AdaptiveLIF may
-    do without its adaptation, by which a spike acts on later ones (its voltage is like
-    LIF's). Izhikevich, in millivolts, and AdaptiveLIFRate, not of J alone, have none.
+    "auto" supports Nengo's own types: PiecewiseLinear for LIF, else the slope of the
+    rate. For PoissonSpiking and similar types this is the slope of the mean output. The
+    caller who passes psi for a derived class asserts that its signals have the same
+    meaning. For AdaptiveLIF, such a psi ignores the adaptation. Izhikevich (in
+    millivolts) and AdaptiveLIFRate (not a function of J alone) have no psi.
 
     Parameters
     ----------
     psi : VoltageSurrogate, RateDerivative or "auto"
-        What is asked for.
+        Pseudo-derivative, or "auto".
     neuron_type : nengo.neurons.NeuronType
-        The type of the postsynaptic neurons. ValueError where psi is not right for it.
+        Type of the postsynaptic neurons.
 
     Examples
     --------

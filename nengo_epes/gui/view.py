@@ -106,7 +106,7 @@ def view(env_node, label="view"):
     process = getattr(env_node, "output", None)
     if not isinstance(process, Environment):
         raise ValidationError(
-            f"must be a Node whose output is an Environment (got {env_node!r})",
+            f"must be a Node with an Environment as output (got {env_node!r})",
             attr="env_node",
         )
     # a name or a constructor is opened anew by every simulator, out of reach

@@ -10,9 +10,9 @@ everywhere), A actions and R rows of weights:
 * weights W (R, n_pre), activity a (B, n_pre), decoded = a W^T;
 * r (B,): the reward less a baseline, which is any number that does not depend on y.
 
-Drawing (`decide`) and learning (`policy_gradient`) are apart: hold the score of a
-decision until the reward that this decision earned is known. Floating-point types are
-kept; shapes that do not fit raise ValueError.
+Drawing (`decide`) and learning (`policy_gradient`) are separate: store the score of a
+decision until its reward is known. Results have the floating-point type of the input.
+Shapes that do not fit raise ValueError.
 
 References
 ----------
