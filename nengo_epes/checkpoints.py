@@ -11,8 +11,8 @@ store
 * the state of functions of Nodes, and of processes that keep state outside of the
   arrays of `nengo.Process.make_state`;
 * random number generators. Nengo's noise processes and stochastic neurons draw random
-numbers in each step, and continue with other numbers. `save` warns about them. The
-policies of this package draw by a counter, which is stored.
+  numbers in each step, and continue with other numbers. `save` warns about them. The
+  policies of this package draw by a counter, which is stored.
 
 The state of an `nengo_epes.rl.environment.Environment` is not stored either. A
 checkpoint is therefore saved at the start of an episode, and `load` resets the

@@ -112,7 +112,7 @@ def arguments_of(name, trained, tmp_path):
 
 
 START = {
-    "demo": "simulating 3 s",
+    "demo": "simulating ",
     "train": "training CartPole-v1",
     "evaluate": "evaluating ",
     "movie": "filming ",

@@ -15,7 +15,7 @@ step is called in every simulator step, after the trace was advanced::
 * ``trace``: e, (rows, n_pre), of gain 1 (see `nengo_epes.updates.accumulate`);
 * ``eligibility`` c, (rows,), ``activities`` a in hertz, (n_pre,): just added to it;
 * ``decay``: :math:`\rho = e^{-dt / \tau_e}`, the factor by which the trace was just
-multiplied (0: no memory; 1: the trace was held, and nothing was added).
+  multiplied (0: no memory; 1: the trace was held, and nothing was added).
 
 The textbook's trace is :math:`z \leftarrow \gamma\lambda z + c a^T` once in an
 environment step. If that lasts D, with a held, and :math:`\gamma\lambda =
