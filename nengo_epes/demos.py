@@ -128,8 +128,8 @@ def run(
     delay, learning_rate, dt
         See `rules`.
     progress_bar : bool or callable
-        Whether to show a progress bar of tqdm, or a function of the number of simulator
-        steps that returns a bar, such as `nengo_epes.progress.Bar`.
+        Whether to show a progress bar of tqdm. Also a function of the number of
+        simulator steps that returns a bar, such as `nengo_epes.progress.Bar`.
 
     Returns
     -------

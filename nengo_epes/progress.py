@@ -91,8 +91,8 @@ def make_bar(total: float, progress_bar: bool | Callable[[float], Any]) -> Any:
     total : float
         Number of units until the end.
     progress_bar : bool or callable
-        True for a bar of tqdm, False for none, or a function of ``total`` that returns
-        a context manager with the methods of `Bar`.
+        Whether to show a bar of tqdm. Also a function of ``total`` that returns a
+        context manager with the methods of `Bar`.
 
     Returns
     -------

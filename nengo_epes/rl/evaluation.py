@@ -52,10 +52,10 @@ class Evaluation:
 
 
 def open_for_evaluation(process, env, render_mode=None):
-    """Open another environment like the one in which an agent learns.
+    """Open another environment of the kind in which an agent learns.
 
-    Wrappers of Gymnasium that normalize get a copy of the running statistics, which
-    then stay as they are.
+    Normalizing wrappers of Gymnasium receive a copy of the running statistics, which
+    then stay fixed.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def open_for_evaluation(process, env, render_mode=None):
     Raises
     ------
     ValidationError
-        If there is no way to make another one, or its constructor returns the same one.
+        If another environment cannot be made, or the constructor returns the same
+        environment.
 
     Examples
     --------
@@ -94,8 +95,8 @@ def open_for_evaluation(process, env, render_mode=None):
         other = open_environment(made, {**process.arguments, **arguments})
         if other is env:
             raise ValidationError(
-                f"{made} returns the same environment each time; return a new one, or "
-                "give the agent the environment itself",
+                f"{made} returns the same environment each time; return a new "
+                "environment, or give the agent the environment itself",
                 attr="env",
             )
     else:
@@ -110,10 +111,10 @@ def open_for_evaluation(process, env, render_mode=None):
 def _copy(gymnasium, env, render_mode):
     reason = f"render_mode={env.render_mode!r}"
     if render_mode in (None, env.render_mode):
-        # a copy has also what was changed after the environment was made
+        # a copy includes changes after the environment was made
         try:
             return copy.deepcopy(env)
-        except Exception as error:  # whatever the environment's own parts raise
+        except Exception as error:  # parts of the environment may raise anything
             reason = repr(error)
     arguments = {} if render_mode is None else {"render_mode": render_mode}
     try:
@@ -127,7 +128,7 @@ def _copy(gymnasium, env, render_mode):
 
 
 def _wrappers(env):
-    """Return an environment and everything that it wraps, from the outside in."""
+    """Return an environment and all that it wraps, from the outside in."""
     found = [env]
     while hasattr(env, "env"):
         env = env.env

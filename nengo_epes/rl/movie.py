@@ -7,7 +7,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_epes.files import check_writable, write_atomically
 
-# the palette of a GIF is chosen for each picture, so that no picture has to wait
+# a palette for each picture, so that pictures can be written one by one
 _GIF = (
     "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=none"
 )

@@ -17,7 +17,7 @@ from nengo_epes.rl.agent import Episode
 from nengo_epes.rl.settings import NEURON_TYPES, Settings, choose_settings
 
 RECORD, RETURNS, LOCK, OWNER = "run.json", "returns.csv", "run.lock", "owner.json"
-# seconds in which a process that only looks at the folder lets go of it
+# seconds to wait for a process that only reads the folder
 PATIENCE = 5.0
 
 # type, range and description of each key of the record
@@ -109,7 +109,7 @@ def own(folder):
     Raises
     ------
     BlockingIOError
-        If another process owns the folder; the message says which one.
+        If another process owns the folder; the message names it.
     """
     try:
         from filelock import FileLock, Timeout
@@ -163,7 +163,7 @@ def check_record(record, path):
     record : dict
         The record.
     path : path
-        Where it comes from, for the message.
+        File of the record, for the message.
     """
     for name, (kind, fits, what) in _KEYS.items():
         if name not in record:
@@ -183,7 +183,7 @@ def check_record(record, path):
 
 
 def choose_environment(folder, record, env):
-    """Return the id of the environment: no file decides what is imported.
+    """Return the id of the environment; no file decides which module is imported.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def choose_environment(folder, record, env):
 
 
 def identity(record):
-    """Return what all files of a run have in common.
+    """Return the identity that all files of a run share.
 
     Parameters
     ----------
@@ -308,13 +308,13 @@ def _check_table(table):
     follows = np.array_equal(number, np.arange(len(number)))
     follows = follows and np.array_equal(steps, np.cumsum(length))
     if not (follows and np.isfinite(table).all() and length.min() >= 1):
-        raise ValueError("numbers that do not follow those of the line above")
+        raise ValueError("numbers that do not follow the line above")
     if (np.diff(seconds) < 0).any():
         raise ValueError("seconds that decrease")
 
 
 def check_returns(path, found, stored):
-    """Refuse episodes that differ from those that are stored elsewhere.
+    """Refuse episodes that differ from the stored episodes.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ AGENT, CHECKPOINT = "agent.npz", "checkpoint.npz"
 CURVE, EVALUATION = "learning-curve.png", "evaluation.json"
 # environment steps between checkpoints
 EVERY = 5000
-# episodes over which the mean return is taken
+# episodes in the mean return
 WINDOW = 50
 
 
@@ -111,8 +111,8 @@ def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False
     """Train the agent of a run, from its last checkpoint on.
 
     A checkpoint is stored after the first reset, and after the first reset that follows
-    5,000 more environment steps. A run that is interrupted and resumed has the weights
-    of a run that is not, bit for bit on one machine.
+    5,000 more environment steps. An interrupted and resumed run has the weights of an
+    uninterrupted run, bit for bit on one machine.
 
     Parameters
     ----------
@@ -376,7 +376,7 @@ def evaluate_run(
 
 
 def _read_agent(folder, record):
-    """Return steps and episodes of the agent, 0 and [] if there is none."""
+    """Return steps and episodes of the agent; without an agent, 0 and []."""
     path = folder / AGENT
     if not path.exists():
         return 0, []

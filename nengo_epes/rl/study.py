@@ -1,4 +1,4 @@
-"""Many runs: a folder for each seed, trained by Dask, and one table of them all.
+"""Many runs: a folder for each seed, trained by Dask, and a table of all runs.
 
 The folder of a study contains ``table.csv`` and a run folder for each seed, ``seed-0``
 and so on; see `nengo_epes.rl.runs`. A run that failed also has ``error.json``.
@@ -55,7 +55,7 @@ def study(
     neurons, n_steps, env_kwargs, **settings
         See `nengo_epes.rl.runs.create_run`.
     progress_bar : bool or callable, optional
-        Whether to show a progress bar of tqdm, or a function of the number of missing
+        Whether to show a progress bar of tqdm. Also a function of the number of missing
         environment steps that returns a bar, such as `nengo_epes.progress.Bar`.
 
     Returns
@@ -132,7 +132,7 @@ def _check_settings(folder, wanted, n_steps):
 
 
 def _run_all(folders, scheduler, env, n_steps, progress_bar):
-    """Run what is missing, and record the runs whose process died."""
+    """Run the missing runs, and record the runs that lost their process."""
     from dask.system import CPU_COUNT
     from distributed import Client
     from distributed.comm import get_address_host_port
@@ -197,7 +197,7 @@ def _count_steps(folder):
 
 
 def _run(folder, env, n_steps):
-    """Train and evaluate the agent of one run, and record what this raises."""
+    """Train and evaluate the agent of one run, and record any error."""
     # otherwise all processes wait for the lock of the cache
     nengo.rc.set("decoder_cache", "enabled", "False")
     try:
@@ -207,7 +207,7 @@ def _run(folder, env, n_steps):
         if is_complete:
             runs.evaluate_run(folder, env=env)
             (folder / ERROR).unlink(missing_ok=True)
-    except BlockingIOError:  # the run is another process's
+    except BlockingIOError:  # another process owns the run
         raise
     except BaseException as error:  # SystemExit would end the worker, too
         _write_error(folder, error)
@@ -281,7 +281,7 @@ def _row(folder):
 
 
 def _read_evaluation(folder, run):
-    """Return the evaluation of the agent of a run, empty if there is none."""
+    """Return the evaluation of a run; empty without an evaluation."""
     path = folder / runs.EVALUATION
     found = read_json(path) if path.exists() else {}
     is_own = all(found.get(name) == run[name] for name in ("run", "trained_steps"))
