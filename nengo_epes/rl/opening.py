@@ -111,8 +111,8 @@ class OpenEnvironments:
         if len(opened) > 1:
             raise ValueError(
                 f"{self.environment}: open in {len(opened)} simulators of one model; "
-                "a pickle cannot distinguish their environments, so close all but one of "
-                "them before you pickle it"
+                "a pickle cannot distinguish their environments, so close all but one "
+                "of them before you pickle it"
             )
         for gym_env in opened:
             _refuse_incomplete_pickle(gym_env)
