@@ -191,7 +191,7 @@ def test_refuses(served, tmp_path, capsys, monkeypatch):
     """Unknown files are refused, and a layout without its model is kept;
     if a module is missing, the message names the extra."""
     assert main(["gui", "pong.py"]) == 1
-    assert "pong.py: there is no such file" in capsys.readouterr().err
+    assert "pong.py: no such file" in capsys.readouterr().err
     layout = tmp_path / "bandit.py.cfg"
     layout.write_text("mine")
     assert main(["gui", "bandit", "--no-browser"]) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from nengo_epes.cli import options as shared
 from nengo_epes.files import check_writable, write_atomically
 
-# modules that a model imports, in addition to those that every model needs
+# modules that a model imports in addition to nengo_gui
 NEEDED = {
     "cartpole": ("gymnasium", "pygame"),
     "lander": ("gymnasium", "pygame", "Box2D"),
@@ -61,13 +61,13 @@ def _gui(options: Namespace) -> None:
             f"(got {name!r})"
         )
     if not is_ours and not Path(name).is_file():
-        raise FileNotFoundError(f"{name}: there is no such file")
+        raise FileNotFoundError(f"{name}: no such file; name an existing file")
     _check_installed("nengo_gui", *(NEEDED.get(name, ()) if is_ours else ()))
     _serve(_copy(name) if is_ours else Path(name), options.port, not options.no_browser)
 
 
 def _check_installed(*modules: str) -> None:
-    """Raise if a module is missing: in the browser it would be a traceback."""
+    """Raise if a module is missing; in the browser there would be a traceback."""
     for module in modules:
         try:
             import_module(module)
@@ -108,11 +108,11 @@ def _serve(model: Path, port: int, opens_browser: bool) -> None:
     settings = GuiServerSettings(("localhost", port))
     try:
         gui = InteractiveGUI(ModelContext(filename=str(model)), settings)
-    except RuntimeError as error:  # as Nengo GUI says it
+    except RuntimeError as error:  # of Nengo GUI
         raise OSError(f"port {port} is in use; leave out --port") from error
     if opens_browser:
         address = str(gui.server.get_url(token="one-time"))
-        # some browsers do not return before they are closed
+        # some browsers return only when they are closed
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    gui._confirm_shutdown = signal.default_int_handler  # its question takes 10 s
+    gui._confirm_shutdown = signal.default_int_handler  # no question after Ctrl-C
     gui.start()

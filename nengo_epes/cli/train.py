@@ -54,12 +54,11 @@ def _train(options: Namespace) -> None:
     from nengo_epes.rl import runs
 
     shared.find_modules(env)
-    settings, env_kwargs = dict(options.set), dict(options.env_arg)
     if options.resume:
-        _check_resumed(options, runs.read_run(folder), settings, env_kwargs, folder)
+        _check_resumed(options, runs.read_run(folder), folder)
     else:
-        steps = options.steps or shared.STEPS
-        seed = options.seed or 0
+        seed, steps = options.seed or 0, options.steps or shared.STEPS
+        settings, env_kwargs = dict(options.set), dict(options.env_arg)
         runs.create_run(folder, env, seed, neurons, steps, env_kwargs, **settings)
     bar = shared.bar(options, "steps")
     with _stopping() as stopped, _tensorboard(options, folder) as callback:
@@ -70,7 +69,7 @@ def _train(options: Namespace) -> None:
             print(
                 f"nengo-epes train {env} --resume --output {shlex.quote(str(folder))}"
             )
-            # as a shell reports a process that a signal has ended
+            # the status by which a shell reports a signal
             raise SystemExit(128 + (stopped or [signal.SIGINT])[0]) from None
     run = runs.read_run(folder)
     returns = [episode.episode_return for episode in run["episodes"]]
@@ -82,18 +81,10 @@ def _train(options: Namespace) -> None:
     )
 
 
-def _check_resumed(
-    options: Namespace,
-    run: dict[str, Any],
-    settings: dict[str, Any],
-    env_kwargs: dict[str, Any],
-    folder: Path,
-) -> None:
-    """Refuse options that differ from those of the run."""
-    given = {
-        name: getattr(options, name) for name in ("environment", "seed", "neurons")
-    }
-    given |= {**settings, "env_kwargs": env_kwargs or None}
+def _check_resumed(options: Namespace, run: dict[str, Any], folder: Path) -> None:
+    """Refuse options that differ from the run."""
+    given = {name: vars(options)[name] for name in ("environment", "seed", "neurons")}
+    given |= {**dict(options.set), "env_kwargs": dict(options.env_arg) or None}
     found = {**run["settings"], **run}
     for name, value in given.items():
         if value not in (None, found[name]):
@@ -105,7 +96,7 @@ def _check_resumed(
 
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """Treat SIGTERM as Ctrl-C, and yield a list of it."""
+    """Treat SIGTERM as Ctrl-C; yield a list, which receives the signal number."""
     stopped: list[int] = []
 
     def stop(number: int, frame: object) -> None:

@@ -284,7 +284,7 @@ def read_returns(path):
     """
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
-        # without a line that the process was killed in
+        # without the incomplete last line of a killed process
         lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
         notes = "".join(line for line in lines if line.startswith("#"))
         rows = [line for line in lines if line.strip() and not line.startswith("#")]
