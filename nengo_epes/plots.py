@@ -108,7 +108,7 @@ def _over_seeds(label, runs, window, over):
         )
     x = np.unique(np.concatenate(ends))
     x = x[(start <= x) & (x <= stop)]
-    # the mean of a run changes where one of its episodes ends
+    # the mean of a run changes when an episode ends
     rows = [
         _mean_of_last(run["returns"], window)[np.searchsorted(own, x, side="right") - 1]
         for own, run in zip(ends, runs, strict=True)

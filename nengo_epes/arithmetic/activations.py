@@ -28,7 +28,7 @@ TELU_SATURATION = 5.0  # tanh(exp(5)) is 1 to the last bit, in every precision
 
 
 class Activation(NamedTuple):
-    """An activation function and its derivative (None where it has none)."""
+    """An activation function and its derivative, or None without a derivative."""
 
     value: ArrayFunction
     derivative: ArrayFunction | None

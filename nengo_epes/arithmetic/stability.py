@@ -104,9 +104,9 @@ def largest_rate_without_overshoot(
     .. math:: g \theta \le \frac{1}{e}, \qquad\text{in steps:}\quad
        g \, dt \le \frac{m^m}{(m + 1)^{m + 1}}, \quad m = \theta / dt
 
-    g is the largest loop gain over the samples. For constant inputs whose error was
-    constant before learning started, the error of no sample changes its sign up to this
-    rate. Above it, the error of the sample with the largest :math:`|a|^2` does. For
+    g is the largest loop gain over the samples. Take constant inputs, with constant
+    errors before learning starts. Up to this rate, the error of no sample changes its
+    sign. Above it, the error of the sample with the largest :math:`|a|^2` does. For
     inputs that change, see `largest_stable_rate`.
 
     Parameters

@@ -44,7 +44,7 @@ SILENCE = 1e-12
 
 @dataclass(frozen=True)
 class ObGD:
-    r"""The plain step, cut where it might overshoot ("overshooting-bounded").
+    r"""The plain step, reduced if it might overshoot ("overshooting-bounded").
 
     .. math:: \Delta w = \frac{\kappa}{n} \frac{\delta e}{\max(1, M)}, \qquad
        M = \frac{\kappa}{n} k \max(|\delta|, 1) \, |e|_1 \, a_{max}
@@ -178,10 +178,10 @@ class Intentional:
 
     The state holds ``[sigma, weight, delta^2, |delta|, weight, |c|^2, |a|^2, t]``: sums
     from 0, and the sums of their terms' weights (:math:`1 - \rho^t` after t steps). A
-    mean is the quotient, right from the first term on. Different from what is
-    published: a TD error of exactly 0 is no pulse, and enters no mean; there is no
-    diagonal scaling; nothing is learned where :math:`\sqrt\sigma |e|_2` is below 1e-12
-    square hertz.
+    mean is the quotient, right from the first term on. Three things differ from the
+    publication. A TD error of exactly 0 is no pulse, and enters no mean. There is no
+    diagonal scaling. The step is 0 if :math:`\sqrt\sigma |e|_2` is below 1e-12 square
+    hertz.
 
     References
     ----------

@@ -79,7 +79,7 @@ class VoltageSurrogate:
 
     def __call__(self, voltage: ArrayLike, threshold: ArrayLike = 1.0) -> FloatArray:
         """Return psi, of the shape to which voltage and threshold broadcast."""
-        with np.errstate(over="ignore", under="ignore"):  # far off, where psi is 0
+        with np.errstate(over="ignore", under="ignore"):  # psi rounds to 0
             d = self.beta * np.abs(np.subtract(voltage, threshold))
             return self.gamma * self._bump(d)
 
@@ -109,7 +109,7 @@ class FastSigmoidDerivative(VoltageSurrogate):
 
 
 class Arctan(VoltageSurrogate):
-    """gamma / pi / (1 + (pi d)^2), so of the height gamma / pi; Fang et al. (2021)."""
+    """gamma / pi / (1 + (pi d)^2), of height gamma / pi; Fang et al. (2021)."""
 
     def _bump(self, d: FloatArray) -> FloatArray:
         return 1 / np.pi / (1 + (np.pi * d) ** 2)
@@ -122,7 +122,7 @@ def from_lif_state(
     spiked: ArrayLike,
     dt: float,
 ) -> FloatArray:
-    """Return psi for `nengo.LIF` neurons in the state that a step leaves them in.
+    """Return psi for `nengo.LIF` neurons in their state after a simulator step.
 
     In the step of a spike, where the voltage is 0 already, psi(1) (NEST: psi of the
     voltage that overshot the threshold); else 0 where the whole step was refractory, so
@@ -212,7 +212,7 @@ class RateDerivative:
 
     def __call__(self, current: ArrayLike) -> FloatArray:
         """Return psi for every current J, in hertz."""
-        with np.errstate(over="ignore", under="ignore"):  # of what then rounds to 0
+        with np.errstate(over="ignore", under="ignore"):  # such values round to 0
             return self.amplitude * SLOPES[self.response](np.asarray(current), self)
 
 

@@ -159,7 +159,7 @@ def dutch(
     .. math:: e_i \leftarrow \rho\, e_i + (1 - \alpha \rho\, e_i \cdot x_i)\, x_i
 
     for every row i with its contribution :math:`x_i = c_i a`: the trace of true online
-    TD(lambda). It stays bounded where :math:`\alpha\,|x|^2 \le 1`.
+    TD(lambda). It stays bounded if :math:`\alpha\,|x|^2 \le 1`.
 
     Parameters
     ----------

@@ -48,7 +48,6 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _demo(options: Namespace) -> None:
-    # before the work, not after it
     figure_path = check_writable(options.output)
     table_path = check_writable(options.json)
     if figure_path == table_path:
@@ -73,7 +72,7 @@ def _demo(options: Namespace) -> None:
     parameters = ("seed", "seconds", "delay", "learning_rate", "dt", "rmse")
     table = json.dumps({name: result[name] for name in parameters}, indent=2) + "\n"
     write_atomically(table_path, lambda path: path.write_text(table))
-    # without pyplot: a file is drawn, not a window, also where there is no screen
+    # without pyplot: no window opens, so no screen is needed
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     delayed_error.plot(result, figure.subplots(1, 2))
     write_atomically(figure_path, lambda path: figure.savefig(path, dpi=150))

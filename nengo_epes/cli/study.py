@@ -103,7 +103,7 @@ def _draw(table: Any, path: Path) -> Path | None:
         curves.append({"returns": returns, "steps": steps})
     if not all(curve["returns"] for curve in curves):
         return None  # an episode that has not ended has no return
-    # without pyplot, which would need a screen for its windows
+    # without pyplot: no window opens, so no screen is needed
     figure = Figure(layout="constrained")
     learning_curves({f"{len(table)} seeds": curves}, ax=figure.subplots())
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))

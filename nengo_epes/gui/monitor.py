@@ -129,7 +129,7 @@ def _found_after_the_build(name):
 
 
 class ReadSignal(Operator):
-    """Reads a signal and puts out a few numbers.
+    """Reads a signal and outputs a few numbers.
 
     Parameters
     ----------

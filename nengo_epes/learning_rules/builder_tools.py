@@ -38,7 +38,7 @@ def build_port(model, rule, inputs):
     Returns
     -------
     Signal
-        Shape ``(rule.size_in,)``; zero where nothing is connected.
+        Shape ``(rule.size_in,)``; 0 for inputs to which nothing is connected.
 
     Raises
     ------

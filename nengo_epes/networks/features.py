@@ -188,7 +188,7 @@ def random_features(
         None for `nengo.RectifiedLinear`, the easiest to learn from. Spiking neurons
         need a ``pre_synapse`` in critic and actor.
     intercepts : (low, high), optional
-        Range in [-1, 1] of the intercepts, where neurons become active.
+        Range in [-1, 1] of the intercepts, above which neurons become active.
     label, seed : optional
         Parameters of `nengo.Ensemble`. The seed determines encoders, intercepts and
         rates.

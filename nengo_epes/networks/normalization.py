@@ -2,8 +2,8 @@
 
 Both are processes for a Node. Their statistics are arrays of the simulation: they can
 be probed, they are in every checkpoint, and `nengo_epes.rl.Agent.save` stores them with
-the weights. Both count a sample only in simulator steps in which an input says so,
-because an observation lasts for several simulator steps.
+the weights. An observation lasts for several simulator steps, so an input marks the
+step in which both count a sample.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nengo.params import BoolParam, NdarrayParam, NumberParam
 __all__ = ["ObservationNormalization", "RewardScaling"]
 
 # added to variances: an entry that never changes is 0, not 0 / 0; a larger number would
-# leave quantities in small units as they are
+# suppress quantities in small units
 TINY = 1e-16
 
 

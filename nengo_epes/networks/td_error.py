@@ -1,4 +1,4 @@
-"""The error of temporal differences: once a decision, or at every moment."""
+"""The temporal-difference (TD) error: for each decision, or in continuous time."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _reaches(conn, node, needed):
 
 
 class ContinuousTDError(nengo.Process):
-    """The TD error of continuous time, see `TDError`: reward, V, terminated, reset."""
+    """The TD error in continuous time, see `TDError`: reward, V, terminated, reset."""
 
     tau = NumberParam("tau", low=0, low_open=True)
     smoothing = NumberParam("smoothing", low=0)
@@ -100,7 +100,7 @@ class ContinuousTDError(nengo.Process):
         self.smoothing = smoothing
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Make the filtered value, and whether there has been one."""
+        """Make the filtered value, and a flag that it exists."""
         return {
             "filtered": np.zeros(1, dtype=dtype),
             "begun": np.zeros(1, dtype=np.int64),
@@ -128,7 +128,7 @@ class ContinuousTDError(nengo.Process):
 class TDError(nengo.Network):
     r"""The TD error, from which critic and actor learn.
 
-    Exact, once a decision, if no ``tau`` is given:
+    Exact, once for each decision, if no ``tau`` is given:
 
     .. math:: \delta_k = r_k + \gamma V(s_k) - V(s_{k-1})
 

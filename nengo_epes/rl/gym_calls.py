@@ -211,7 +211,7 @@ def _place(where):
 
 
 def _call(where, function, *args, **kwargs):
-    """Call the user's code, and say where an error arose."""
+    """Call the user's code, and add the place to any error."""
     try:
         return function(*args, **kwargs)
     except Exception as error:

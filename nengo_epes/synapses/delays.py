@@ -222,7 +222,7 @@ class TappedDelay(TapAlgebra, Synapse):
                 output = buffer[(now - age) % length]
             else:
                 output = np.tensordot(weights, buffer[(now - ages) % length], axes=1)
-            # Synapse.filt hands over scalars where its input is one-dimensional
+            # Synapse.filt passes scalars if its input is one-dimensional
             return output if isinstance(signal, np.ndarray) else output[0]
 
         return step_tapped_delay

@@ -18,7 +18,7 @@ Bound = float | Sequence[float] | npt.NDArray[Any] | None
 
 @dataclass(frozen=True)
 class GaussianPolicySpec:
-    """Settings of a Gaussian policy: everything about it that is not learned.
+    """Settings of a Gaussian policy: all parameters that are not learned.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class GaussianPolicySpec:
 
     @property
     def n_rows(self) -> int:
-        """Decoded values that the policy needs: 2A, or A where sigma is fixed."""
+        """Number of decoded values: 2A, or A if sigma is fixed."""
         return self.n_actions * (2 if self.fixed_std is None else 1)
 
 

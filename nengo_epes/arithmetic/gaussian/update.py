@@ -14,7 +14,7 @@ def objective(
 ) -> FloatArray:
     """Return the loss of REINFORCE: scale mean_b(-r_b sum_a ln N(y_ba)), a scalar.
 
-    Its gradient is minus `policy_gradient` of the same scale, where the score is not
+    Its gradient is minus `policy_gradient` of the same scale, if the score is not
     scaled by the variance.
 
     Parameters
