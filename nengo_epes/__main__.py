@@ -12,6 +12,7 @@ from typing import Any
 from nengo.exceptions import NengoException
 
 from nengo_epes.cli import demo, evaluate, gui, movie, study, train
+from nengo_epes.optional import load
 from nengo_epes.version import __version__
 
 COMMANDS = (demo, train, evaluate, movie, study, gui)
@@ -23,13 +24,7 @@ class _PrintCompletion(argparse.Action):
     def __call__(
         self, parser: Any, namespace: Any, values: Any, option_string: Any = None
     ) -> None:
-        try:
-            import shtab
-        except ImportError as error:
-            raise ImportError(
-                f"{option_string} needs shtab: pip install 'nengo-epes[completion]'"
-            ) from error
-        print(shtab.complete(parser, values))
+        print(load("shtab", "completion").complete(parser, values))
         parser.exit()
 
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from nengo_epes.optional import load
+
 
 class NoBar:
     """Shows nothing, with the methods of a progress bar."""
@@ -112,11 +114,5 @@ def make_bar(total: float, progress_bar: bool | Callable[[float], Any]) -> Any:
         return progress_bar(total)
     if not progress_bar:
         return NoBar()
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "a progress bar needs tqdm; pass progress_bar=False, or pip install "
-            "'nengo-epes[environments]'"
-        ) from error
+    tqdm = load("tqdm.auto", "environments").tqdm
     return tqdm(total=total, mininterval=0.5, smoothing=0.05, unit_scale=True)

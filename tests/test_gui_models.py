@@ -207,7 +207,7 @@ def test_refuses(served, tmp_path, capsys, monkeypatch):
             without.setitem(sys.modules, module, None)
             assert main(["gui", model]) == 1
         error = capsys.readouterr().err
-        assert f"{module} is not installed: pip install 'nengo-epes[gui]'" in error
+        assert f"{module}: not installed; pip install 'nengo-epes[gui]'" in error
     assert served == []
 
 

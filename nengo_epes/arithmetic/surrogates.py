@@ -124,10 +124,11 @@ def from_lif_state(
 ) -> FloatArray:
     """Return psi for `nengo.LIF` neurons in their state after a simulator step.
 
-    In the step of a spike, where the voltage is 0 already, psi(1) (NEST: psi of the
-    voltage that overshot the threshold); else 0 where the whole step was refractory, so
-    that no input could act; else psi(voltage). There ``refractory_time`` is what was
-    left when the step *began*: from 0 to dt where the neuron woke up within it.
+    In the step of a spike, the voltage is 0 already, and the result is psi(1). (NEST
+    uses psi of the voltage that overshot the threshold.) If the neuron was refractory
+    for the whole step, no input could act, and the result is 0. Else the result is
+    psi(voltage). ``refractory_time`` is the remaining time at the *start* of the step:
+    from 0 to dt if the neuron became active during the step.
 
     Parameters
     ----------

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from nengo_epes.cli import options as shared
 from nengo_epes.files import check_writable, write_atomically
+from nengo_epes.optional import load
 
 # modules that a model imports in addition to nengo_gui
 NEEDED = {
@@ -62,19 +62,10 @@ def _gui(options: Namespace) -> None:
         )
     if not is_ours and not Path(name).is_file():
         raise FileNotFoundError(f"{name}: no such file; name an existing file")
-    _check_installed("nengo_gui", *(NEEDED.get(name, ()) if is_ours else ()))
+    # a missing module would be a traceback in the browser
+    for module in ("nengo_gui", *(NEEDED.get(name, ()) if is_ours else ())):
+        load(module, "gui")
     _serve(_copy(name) if is_ours else Path(name), options.port, not options.no_browser)
-
-
-def _check_installed(*modules: str) -> None:
-    """Raise if a module is missing; in the browser there would be a traceback."""
-    for module in modules:
-        try:
-            import_module(module)
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"{error.name} is not installed: pip install 'nengo-epes[gui]'"
-            ) from error
 
 
 def _copy(name: str) -> Path:

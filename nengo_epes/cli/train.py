@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nengo_epes.cli import options as shared
+from nengo_epes.optional import load
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -118,13 +119,8 @@ def _tensorboard(
     if not options.tensorboard:
         yield None
         return
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise ImportError(
-            "--tensorboard needs tensorboardX: pip install 'nengo-epes[tensorboard]'"
-        ) from error
-    with SummaryWriter(str(folder / "tensorboard")) as writer:
+    tensorboard = load("tensorboardX", "tensorboard")
+    with tensorboard.SummaryWriter(str(folder / "tensorboard")) as writer:
 
         def write(agent: Any) -> None:
             episode = agent.episodes[-1]

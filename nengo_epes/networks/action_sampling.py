@@ -72,15 +72,15 @@ class DecisionProcess(nengo.Process):
         fits = np.isfinite(noise) & (low <= noise) & (noise < high)
         if noise.shape[1] != n_noise:
             problem = (
-                f"noise of shape {noise.shape} was given, but a decision takes "
-                f"{n_noise}: give an array (decisions, {n_noise})"
+                f"noise: must be (decisions, {n_noise}) in shape (got {noise.shape}); "
+                "give such an array"
             )
         elif not fits.all():
             row, column = np.argwhere(~fits)[0]
             wanted = "" if np.isinf(high) else f" from {low:g} to below {high:g}"
             problem = (
-                f"noise[{row}, {column}] is {noise[row, column]:g}: give finite numbers"
-                f"{wanted}, or noise=None to have them drawn"
+                f"noise must be finite numbers{wanted} (got {noise[row, column]:g} at "
+                f"[{row}, {column}]); change it, or use noise=None to draw it"
             )
         else:
             return
@@ -89,7 +89,7 @@ class DecisionProcess(nengo.Process):
     def make_state(self, shape_in, shape_out, dt, dtype=None):
         """Make the counters, the last output, and the last trigger."""
         if self.period is not None:
-            self._steps_in_period(dt)  # refused while the model is built
+            self._steps_in_period(dt)  # raises while the model is built
         output = np.zeros(self.default_size_out, dtype=dtype)
         output[1 : self.policy.size_decision] = self.policy.initial_decision()
         return {
@@ -105,7 +105,7 @@ class DecisionProcess(nengo.Process):
             state[name] for name in ("steps", "decisions", "output", "trigger")
         )
         policy, n_rows = self.policy, self.policy.n_rows
-        # drawn here, before the first step, from a generator that is the process's own
+        # drawn before the first step, from the process's own generator
         key = int(rng.randint(2**31))
         noise_of = counted_noise(policy.draw, key, self.noise, self.name)
         every = None if self.period is None else self._steps_in_period(dt)

@@ -73,8 +73,8 @@ class ActorCriticProcess(nengo.Process):
         self.noise = noise
         if noise is not None and self.noise.shape[1] != distribution.n_noise:
             raise ValidationError(
-                f"has the shape {self.noise.shape}; give an array (decisions, "
-                f"{distribution.n_noise}), or None to have it drawn",
+                f"must have the shape (decisions, {distribution.n_noise}) (got "
+                f"{self.noise.shape}); give such an array, or None to draw it",
                 attr="noise",
                 obj=self,
             )
@@ -91,7 +91,7 @@ class ActorCriticProcess(nengo.Process):
         }
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Make what lasts from decision to decision."""
+        """Make the state that lasts from decision to decision."""
         check_dt(dt, self.made_for)
         return {
             "output": np.zeros(shape_out, dtype=dtype),
@@ -99,7 +99,7 @@ class ActorCriticProcess(nengo.Process):
             "last": np.zeros(2),
             "memory": self.distribution.initial_memory(),
             "decisions": np.zeros(1, dtype=np.int64),
-            # whether no decision was drawn yet that a TD error could follow
+            # 1 until the first decision of an episode
             "starts": np.ones(1, dtype=np.int64),
         }
 
@@ -110,7 +110,7 @@ class ActorCriticProcess(nengo.Process):
         distribution, discount = self.distribution, self.discount
         entropy_bonus, size = self.entropy_bonus, self.size
         action, score = output[:size], output[size + 1 : 2 * size + 1]
-        # all after the score; the TD error of the actor comes before it
+        # the outputs after the score; the actor's TD error is before it
         rest = output[2 * size + 1 :]
         key = int(rng.randint(2**31))
         noise_of = counted_noise(distribution.draw_noise, key, self.noise)

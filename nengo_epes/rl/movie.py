@@ -6,6 +6,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.files import check_writable, write_atomically
+from nengo_epes.optional import load
 
 # a palette for each picture, so that pictures can be written one by one
 _GIF = (
@@ -69,12 +70,7 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000, progress_bar=
         raise ValidationError(
             f"must have the suffix .gif or .mp4 (got {path.name!r})", attr="path"
         )
-    try:
-        from imageio_ffmpeg import write_frames
-    except ImportError as error:
-        raise ImportError(
-            "movies need imageio-ffmpeg: pip install 'nengo-epes[movies]'"
-        ) from error
+    write_frames = load("imageio_ffmpeg", "movies").write_frames
     result = None
 
     def write(temporary):

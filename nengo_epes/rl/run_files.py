@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nengo_epes.files import write_atomically
+from nengo_epes.optional import load
 from nengo_epes.rl.agent import Episode
 from nengo_epes.rl.settings import NEURON_TYPES, Settings, choose_settings
 
@@ -111,16 +112,11 @@ def own(folder):
     BlockingIOError
         If another process owns the folder; the message names it.
     """
-    try:
-        from filelock import FileLock, Timeout
-    except ImportError as error:
-        raise ImportError(
-            "runs need filelock: pip install 'nengo-epes[environments]'"
-        ) from error
-    lock, path = FileLock(folder / LOCK), folder / OWNER
+    filelock = load("filelock", "environments")
+    lock, path = filelock.FileLock(folder / LOCK), folder / OWNER
     try:
         lock.acquire(timeout=PATIENCE)
-    except Timeout:
+    except filelock.Timeout:
         owner = read_json(path) if path.exists() else {}
         raise BlockingIOError(
             f"{folder}: owned by process {owner.get('pid', 'unknown')} on "

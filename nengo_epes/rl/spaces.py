@@ -9,6 +9,8 @@ from functools import partial
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_epes.optional import load
+
 # Gymnasium writes "no bound" also as the largest number of single precision
 _UNBOUNDED = 1e30
 
@@ -21,13 +23,7 @@ def check_gymnasium():
     ImportError
         If Gymnasium is not installed; the message names the extra.
     """
-    try:
-        import gymnasium
-    except ImportError as error:
-        raise ImportError(
-            "environments need Gymnasium: pip install 'nengo-epes[environments]'"
-        ) from error
-    return gymnasium
+    return load("gymnasium", "environments")
 
 
 def open_environment(environment, arguments):

@@ -17,6 +17,7 @@ import nengo
 import numpy as np
 
 from nengo_epes.files import make_folder, write_atomically
+from nengo_epes.optional import load
 from nengo_epes.progress import make_bar
 from nengo_epes.rl import runs
 from nengo_epes.rl.run_files import RECORD, read_json, read_returns, write_json
@@ -90,7 +91,8 @@ def study(
     >>> table[["seed", "neurons", "steps"]].values.tolist()
     [[3, 'rate', 50]]
     """
-    _check_installed()
+    load("distributed", "studies")
+    load("pandas", "studies")
     folder = make_folder(folder).absolute()
     wanted = {"environment": env, "neurons": neurons, "env_kwargs": env_kwargs or {}}
     paths = {folder / f"seed-{seed}": seed for seed in map(operator.index, seeds)}
@@ -105,16 +107,6 @@ def study(
     table = read_table(folder)
     write_atomically(folder / TABLE, lambda path: table.to_csv(path, index=False))
     return table
-
-
-def _check_installed():
-    try:
-        import distributed  # noqa: F401
-        import pandas  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"a study needs {error.name}: pip install 'nengo-epes[studies]'"
-        ) from error
 
 
 def _check_settings(folder, wanted, n_steps):

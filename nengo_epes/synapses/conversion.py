@@ -105,13 +105,13 @@ def _state_space_polynomials(system):
     if A.size == 0:
         return D[0], np.ones(1)
     zero = np.zeros((1, 1))
-    # The numerator is the difference of two polynomials, computed best where it is of
-    # the denominator's size
+    # The numerator is the difference of two polynomials; rounding is least if its size
+    # equals the denominator's
     strict, den = ss2tf(A, B, C, zero)
     gain = np.abs(strict).max() / np.abs(den).max() or 1.0
     strict, _ = ss2tf(A, B, C / gain, zero)
-    # Rounding is left where coefficients should vanish, and would be taken for a
-    # passthrough, or for more zeros than there are
+    # Rounding leaves coefficients that should be 0, which would look like a passthrough
+    # or further zeros
     strict[0, np.abs(strict[0]) <= 1e-12 * np.abs(den)] = 0.0
     return gain * strict[0] + D.item() * den, den
 
