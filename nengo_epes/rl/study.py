@@ -6,6 +6,7 @@ and so on; see `nengo_epes.rl.runs`. A run that failed also has ``error.json``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import operator
 import sys
@@ -141,7 +142,7 @@ def _run_all(folders, scheduler, env, n_steps, progress_bar):
     else:
         get_address_host_port(scheduler)  # a client blocks after an invalid address
         options = {"address": scheduler}
-    trained = sum(map(_count_steps, folders))
+    trained = _count_steps(folders, n_steps)
     total = max(1, len(folders) * n_steps - trained)
     with (
         Client(set_as_default=False, **options) as client,
@@ -160,7 +161,7 @@ def _run_all(folders, scheduler, env, n_steps, progress_bar):
                 for future in [future for future in left if future.done()]:
                     _check_ended(future, left.pop(future))
                 n_ended = len(folders) - len(left)
-                now = n_ended * n_steps + sum(map(_count_steps, left.values()))
+                now = n_ended * n_steps + _count_steps(left.values(), n_steps)
                 bar.set_postfix_str(f"{n_ended} of {len(folders)} runs", refresh=False)
                 bar.update(now - trained)
                 trained = now
@@ -179,13 +180,15 @@ def _check_ended(future, folder):
         _write_error(folder, error)
 
 
-def _count_steps(folder):
-    """Return the environment steps of all training episodes of a run."""
-    try:
-        _, episodes = read_returns(folder / runs.RETURNS)
-    except (OSError, ValueError):  # the run itself reports it
-        return 0
-    return episodes[-1].environment_steps if episodes else 0
+def _count_steps(folders, n_steps):
+    """Return the environment steps of incomplete runs."""
+    total = 0
+    for folder in folders:
+        with contextlib.suppress(OSError, ValueError):  # the run itself reports it
+            _, episodes = read_returns(folder / runs.RETURNS)
+            steps = episodes[-1].environment_steps if episodes else 0
+            total += min(steps, n_steps - 1)  # the evaluation follows
+    return total
 
 
 def _run(folder, env, n_steps):
