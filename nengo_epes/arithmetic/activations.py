@@ -190,7 +190,7 @@ def _lookup(name: str) -> Activation:
     except (KeyError, TypeError):
         known = ", ".join(ACTIVATIONS)
         raise ValueError(
-            f"activation {name!r} is not known: use one of {known}"
+            f"activation: unknown name (got {name!r}); use one of {known}"
         ) from None
 
 
@@ -258,7 +258,7 @@ def activation_derivative(name: str) -> ArrayFunction:
     if derivative is None:
         usable = [known for known, entry in ACTIVATIONS.items() if entry.derivative]
         raise ValueError(
-            f"activation {name!r} has no elementwise derivative and serves for inputs "
-            f"only: where one is needed, use one of {', '.join(usable)}"
+            f"activation: must have an elementwise derivative (got {name!r}); use one "
+            f"of {', '.join(usable)}"
         )
     return derivative

@@ -186,7 +186,7 @@ def suggest_learning_rate(
     10.0
     """
     if over not in ("mean", "largest"):
-        raise ValueError(f"over is {over!r}: give 'mean' or 'largest'")
+        raise ValueError(f"over: must be 'mean' or 'largest' (got {over!r})")
     squares = _mean_squares(activities)
     square = float(squares.mean() if over == "mean" else squares.max())
     return 1.0 / (_positive("time_constant", time_constant) * square)
@@ -245,7 +245,7 @@ def _mean_squares(activities: ArrayLike) -> FloatArray:
 
 def _positive(name: str, seconds: float) -> float:
     if not 0.0 < seconds < math.inf:
-        raise ValueError(f"{name} is {seconds!r}: give seconds above 0")
+        raise ValueError(f"{name}: must be above 0 s (got {seconds!r})")
     return float(seconds)
 
 
@@ -254,6 +254,7 @@ def _lag(delay: float, dt: float) -> int:
     steps = delay / _positive("dt", dt)
     if not (0.0 <= steps < math.inf and abs(steps - round(steps)) < 1e-6):
         raise ValueError(
-            f"delay is {delay!r} s: give a whole number of steps of {dt!r} s, 0 or more"
+            f"delay: must be a whole number of steps of {dt!r} s, 0 or more (got "
+            f"{delay!r} s)"
         )
     return round(steps)

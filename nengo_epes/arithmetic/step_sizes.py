@@ -213,7 +213,9 @@ class Intentional:
                 _validate_positive(self, name)
         _validate_positive(self, "delta_decay", below=1.0)
         if not isinstance(self.normalize, bool):
-            raise ValueError(f"normalize is {self.normalize!r}: give True or False")
+            raise ValueError(
+                f"normalize: must be True or False (got {self.normalize!r})"
+            )
 
     def initial_state(self) -> FloatArray:
         """Return eight zeros: nothing has been seen."""
@@ -285,7 +287,7 @@ def _validate_positive(
     if not 0.0 < value < below:
         example = type(step).__dataclass_fields__[name].default or 0.2
         raise ValueError(
-            f"{name} is {given!r}: give a number above 0 and below {below:g}, such as "
-            f"{example}"
+            f"{name}: must be above 0 and below {below:g} (got {given!r}); use a "
+            f"number such as {example}"
         )
     object.__setattr__(step, name, value)

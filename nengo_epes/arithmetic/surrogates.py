@@ -39,8 +39,8 @@ def _check(owner: object, name: str, zero: bool = False) -> None:
     number = isinstance(value, int | float | np.integer | np.floating)
     if not (number and 0 <= value < math.inf and (value or zero)):
         raise ValueError(
-            f"{name} of {type(owner).__name__} is {value!r}: give one finite number "
-            f"{'from 0 up' if zero else 'above 0'}"
+            f"{name} of {type(owner).__name__}: must be a finite number "
+            f"{'of at least 0' if zero else 'above 0'} (got {value!r})"
         )
     object.__setattr__(owner, name, float(value))  # plain: then the repr evaluates
 
@@ -203,13 +203,15 @@ class RateDerivative:
 
     def __post_init__(self) -> None:
         if self.response not in list(SLOPES):
-            raise ValueError(f"response is {self.response!r}: use one of {[*SLOPES]}")
+            raise ValueError(
+                f"response: must be one of {[*SLOPES]} (got {self.response!r})"
+            )
         _check(self, "amplitude")
         for name in ("tau_ref", "tau_rc"):
             if name in TAUS.get(self.response, ()):
                 _check(self, name, zero=(self.response, name) == ("LIFRate", "tau_ref"))
             elif getattr(self, name) is not None:
-                raise ValueError(f"{self.response} has no {name}: leave it out")
+                raise ValueError(f"{name}: {self.response} has none; omit it")
 
     def __call__(self, current: ArrayLike) -> FloatArray:
         """Return psi for every current J, in hertz."""

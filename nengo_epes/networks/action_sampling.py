@@ -79,7 +79,7 @@ class DecisionProcess(nengo.Process):
             row, column = np.argwhere(~fits)[0]
             wanted = "" if np.isinf(high) else f" from {low:g} to below {high:g}"
             problem = (
-                f"noise must be finite numbers{wanted} (got {noise[row, column]:g} at "
+                f"noise: must be finite numbers{wanted} (got {noise[row, column]:g} at "
                 f"[{row}, {column}]); change it, or use noise=None to draw it"
             )
         else:

@@ -30,7 +30,7 @@ class ActorCriticProcess(nengo.Process):
 
     Inputs: the decoded values of the actor, then one number for each of `INPUTS`.
     Outputs: the action, the inputs of the actor's rule (TD error, score, hold, reset),
-    and those of the critic's rule (TD error, hold, reset). The last output is the
+    and of the critic's rule (TD error, hold, reset). The last output is the
     value. Six Nodes for the same cost more time than all neurons.
 
     The noise of decision k depends on the seed and k alone, and k is a signal. So a

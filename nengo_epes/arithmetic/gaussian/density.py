@@ -125,9 +125,8 @@ def _check_actions(spec: GaussianPolicySpec, **given: npt.ArrayLike | None) -> N
     for name, values in given.items():
         if values is not None and np.shape(values)[-1:] != (spec.n_actions,):
             raise ValueError(
-                f"{name} has shape {np.shape(values)}, but the policy has "
-                f"{spec.n_actions} actions: give one value for each in the last "
-                "dimension"
+                f"{name}: must have {spec.n_actions} actions in the last dimension "
+                f"(got shape {np.shape(values)}); pass one value for each action"
             )
 
 
