@@ -303,4 +303,4 @@ def test_parameters_are_checked(step, name, values):
     for value in values:
         with pytest.raises(ValueError, match=f"{name}: must .*{value!r}") as error:
             step(**{name: value})
-        assert "such as" in str(error.value) or "bool" in str(error.value)
+        assert "such as" in str(error.value) or "True" in str(error.value)
