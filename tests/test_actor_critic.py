@@ -404,7 +404,7 @@ def test_after_an_evaluation():
     [
         ({"state": "node"}, ValidationError, "must be an Ensemble.*sphere_features"),
         ({"neuron_type": nengo.LIF()}, ValidationError, r"nengo.Alpha\(0.005\)"),
-        ({"lambda_actor": 1.2}, ValidationError, "is 1.188.*below 1"),
+        ({"lambda_actor": 1.2}, ValidationError, r"below 1 .got 1\.188"),
         ({"discount": 1.1, "lambda_critic": 0.5}, ValidationError, "discount"),
         ({"entropy_bonus": -1.0}, ValidationError, "entropy_bonus"),
         ({"dt": 0.002}, BuildError, "dt=0.002 s.*0.001 s.*dt=0.001"),

@@ -299,8 +299,8 @@ def test_values_in_continuous_time():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"lambda_": -0.3}, ValidationError, r"is -0\.285.*from 0, for no trace"),
-        ({"discount": 1.0, "lambda_": 1.0}, ValidationError, "is 1.*below 1"),
+        ({"lambda_": -0.3}, ValidationError, r"from 0, for no trace.*got -0\.285"),
+        ({"discount": 1.0, "lambda_": 1.0}, ValidationError, r"below 1 .got 1\)"),
         ({"spiking": True}, ValidationError, r"pre_synapse=nengo.Alpha\(0.005\)"),
         ({"dt": 0.002}, BuildError, "dt=0.002 s.*0.001 s.*dt=0.001"),
         ({"trace_type": "replacing", "lambda_": 0.0}, BuildError, "replacing trace"),

@@ -231,21 +231,21 @@ def test_limits_refuse(limit):
         with pytest.raises(ValueError, match="activities_of"):
             limit(activities, 0.1)
     for delay in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(ValueError, match=r"delay is .*: give seconds above 0"):
+        with pytest.raises(ValueError, match=r"delay: must be above 0 s"):
             limit(UNIT, delay)
     for delay in (-0.001, 0.0015, np.nan, np.inf):
         with pytest.raises(ValueError, match="whole number of steps"):
             limit(UNIT, delay, 0.001)
-    with pytest.raises(ValueError, match="dt is 0: give seconds above 0"):
+    with pytest.raises(ValueError, match=r"dt: must be above 0 s .got 0"):
         limit(UNIT, 0.1, 0)
 
 
 def test_others_refuse():
     """The other functions do the same; an ensemble without neurons has no
     activities."""
-    with pytest.raises(ValueError, match="time_constant is 0: give seconds above 0"):
+    with pytest.raises(ValueError, match=r"time_constant: must be above 0 s .got 0"):
         suggest_learning_rate(UNIT, 0)
-    with pytest.raises(ValueError, match="give 'mean' or 'largest'"):
+    with pytest.raises(ValueError, match="must be 'mean' or 'largest'"):
         suggest_learning_rate(UNIT, 0.1, over="median")
     with nengo.Network() as net:
         direct = nengo.Ensemble(1, dimensions=1, neuron_type=nengo.Direct())

@@ -201,20 +201,22 @@ def test_bad_parameters(make, thing, value):
     value."""
     with pytest.raises(ValueError) as error:
         make(value)
-    assert str(error.value) == f"{thing} is {value!r}: give one finite number above 0"
+    assert (
+        str(error.value) == f"{thing}: must be a finite number above 0 (got {value!r})"
+    )
 
 
 def test_bad_rate_derivatives():
     """The response must be one of four, and the time constants must fit it."""
-    with pytest.raises(ValueError, match=r"response is 'ReLU': use one of \['LIFRate'"):
+    with pytest.raises(ValueError, match=r"response: .*\['LIFRate'.*got 'ReLU'"):
         RateDerivative("ReLU")
-    with pytest.raises(ValueError, match=r"response is \['Tanh'\]: use one of"):
+    with pytest.raises(ValueError, match=r"response: .*got \['Tanh'\]"):
         RateDerivative(["Tanh"], tau_ref=0.1)
-    with pytest.raises(ValueError, match="Tanh has no tau_rc: leave it out"):
+    with pytest.raises(ValueError, match="tau_rc: Tanh has none; omit it"):
         RateDerivative("Tanh", tau_ref=0.1, tau_rc=0.1)
-    with pytest.raises(ValueError, match="RectifiedLinear has no tau_ref: leave it"):
+    with pytest.raises(ValueError, match="tau_ref: RectifiedLinear has none"):
         RateDerivative("RectifiedLinear", tau_ref=0.1)
-    with pytest.raises(ValueError, match=r"tau_ref .* is -1: give .* from 0 up"):
+    with pytest.raises(ValueError, match=r"tau_ref .*at least 0 .got -1"):
         RateDerivative("LIFRate", tau_ref=-1, tau_rc=0.1)
 
 

@@ -22,7 +22,15 @@ def test_oldest_versions():
     one."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    names = ("environments", "studies", "tensorboard", "movies", "gui", "tests")
+    names = (
+        "completion",
+        "environments",
+        "studies",
+        "tensorboard",
+        "movies",
+        "gui",
+        "tests",
+    )
     stated = [*project["dependencies"], *(x for name in names for x in extras[name])]
     bounds = {
         requirement.name: {Version(bound.version) for bound in requirement.specifier}
