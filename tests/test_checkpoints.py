@@ -690,7 +690,8 @@ def test_damaged_files(module, n_files, tmp_path):
                 assert_array_equal(learned.weights(sim, net.conn), weights)
                 assert module is learned or state(sim) == expected
                 checkpoints.load(sim, tmp_path / "other.npz")
-    assert 0.75 * n_files < n_refused < n_files  # some bytes of an archive have no meaning
+    # some bytes of an archive have no meaning
+    assert 0.75 * n_files < n_refused < n_files
 
 
 class Bomb:
