@@ -1,8 +1,8 @@
-"""Time of an environment step of the agent, next to version 0.1's preset.
+"""Time of an environment step of the agent and of version 0.1's preset.
 
 python benchmarks/agent_speed.py --old FOLDER, where FOLDER is a checkout of the last
 commit of version 0.1: git worktree add FOLDER 0108ec4. CartPole-v1, 1000 rectified
-linear neurons, processor time of 5000 environment steps, new processes in turns.
+linear neurons, processor time of 5000 environment steps. New processes alternate.
 """
 
 import argparse
@@ -40,16 +40,16 @@ def run(n_steps):
 
 
 def measure(code, folder):
-    """Return microseconds for an environment step."""
+    """Return microseconds per environment step."""
     env = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", code + TIMING]
-    # the current folder comes first on the path
+    # the current folder is first on the path
     found = subprocess.check_output(command, env=env, text=True, cwd=folder)
     return float(found)
 
 
 def main():
-    """Measure both in turns, and write the medians."""
+    """Measure both versions alternately, and write the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--old", required=True, type=Path, metavar="FOLDER")
     old = parser.parse_args().old

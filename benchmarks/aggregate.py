@@ -1,15 +1,15 @@
 """Aggregates over tasks and seeds: the interquartile mean and its interval.
 
 Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
-precipice", advise these for few seeds: the mean of the middle half of all runs of all
-tasks, and an interval by the bootstrap, stratified by task.
+precipice", recommend both for few seeds: the mean of the middle half of all runs of
+all tasks, and a bootstrap interval, stratified by task.
 """
 
 import numpy as np
 
 
 def normalized(returns, random, threshold):
-    """Return scores: 0 at the return of the random policy, 1 at the threshold."""
+    """Return scores: 0 is the return of the random policy, 1 the threshold."""
     if not threshold > random:
         message = f"threshold: must exceed the random return {random} (got {threshold})"
         raise ValueError(f"{message}; check their order")
@@ -19,7 +19,7 @@ def normalized(returns, random, threshold):
 def interquartile_mean(scores):
     """Return the mean of the last axis without its lowest and its highest quarter.
 
-    A quarter is rounded down to whole scores.
+    A quarter is rounded down to an integer number of scores.
     """
     ordered = np.sort(np.asarray(scores, dtype=float), axis=-1)
     n_cut = ordered.shape[-1] // 4
@@ -46,9 +46,9 @@ def aggregate(returns, random, thresholds, n_resamples=10_000, seed=0):
     Parameters
     ----------
     returns : dict
-        For each task the returns of its seeds, as many for every task.
+        Returns of the seeds of each task; every task has the same number of seeds.
     random, thresholds : dict
-        For each task the return of the random policy, and the return to reach.
+        Return of the random policy, and return to reach, of each task.
     n_resamples, seed : int, optional
         Size and seed of the bootstrap.
 

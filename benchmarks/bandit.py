@@ -1,9 +1,9 @@
 """Bandits with continuous actions, over seeds: python benchmarks/bandit.py.
 
-The decoders of spiking neurons learn. In every decision the agent sees a context x,
+The decoders of spiking neurons learn. In every decision the agent observes a context x,
 draws an action a, and gets the reward r = -(a - target(x))^2. Without contexts the best
-action is always ``target``; with contexts it is ``target * x``, and x is drawn anew
-from [-1, 1] for every decision.
+action is ``target``. With contexts it is ``target * x``, and each decision has a new x
+from [-1, 1].
 """
 
 import json
@@ -29,9 +29,9 @@ def build(
     period=0.03,
     n_neurons=200,
 ):
-    """Build the agent and its bandit; ``target`` is the best action, or its ratio to x.
+    """Build the agent and its bandit; ``target`` is the best action or its ratio to x.
 
-    Returns the network and a dict of probes that sample once a decision.
+    Returns the network and a dict of probes that sample once per decision.
     """
     contexts = nengo.processes.PresentInput(
         np.random.RandomState(seed).uniform(-1, 1, (10_000, 1)), period
@@ -76,7 +76,7 @@ def build(
 
 
 def run(seed=0, n_decisions=3000, period=0.03, **options):
-    """Let the agent decide and learn; return the samples of every probe of `build`."""
+    """Simulate the agent; return the samples of every probe of `build`."""
     network, probes = build(seed, period=period, **options)
     with nengo.Simulator(network, progress_bar=False) as simulator:
         simulator.run_steps(n_decisions * round(period / simulator.dt))
@@ -84,7 +84,7 @@ def run(seed=0, n_decisions=3000, period=0.03, **options):
 
 
 def summary(result):
-    """Reduce a run to the numbers that are reported."""
+    """Reduce a run to the reported numbers."""
     return {
         "mean, last 100": float(result["mean"][-100:].mean()),
         "largest standard deviation, last 100": float(
@@ -120,7 +120,7 @@ def plot(results):
 
 
 def main():
-    """Run the seeds, count what was reached, and write table and figure."""
+    """Run the seeds, count the successes, and write table and figure."""
     results = {False: [], True: []}
     rows = []
     for contextual, collected in results.items():
@@ -140,7 +140,7 @@ def main():
         and row["largest standard deviation, last 100"] < 0.1
         for row in plain
     ]
-    # the best action that does not look at the context earns -0.6^2 / 3 on average
+    # the best action that ignores the context has a mean reward of -0.6^2 / 3
     enough = [row["reward, last 300"] >= 0.1 * -0.12 for row in rows[len(plain) :]]
     table = {
         "command": "python benchmarks/bandit.py",

@@ -1,8 +1,7 @@
 """The networks of speed.py, for pytest-benchmark.
 
-``python -m pytest benchmarks/bench_speed.py``. The rules take their turns one after
-another, not interleaved: for a quick look, or to compare two versions.
-Install the extra ``benchmarks``.
+Run ``python -m pytest benchmarks/bench_speed.py``. The rules run one after another, not
+interleaved, which suffices to compare two versions. Install the extra ``benchmarks``.
 """
 
 import nengo
@@ -19,7 +18,7 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "shape", "name"), CASES)
 def test_hundred_steps(benchmark, kind, shape, name):
-    """A hundred steps of a network with LIF neurons."""
+    """Time a hundred steps of a network with LIF neurons."""
     benchmark.group = f"{kind} {shape[0]} x {shape[1]}"
     with simulator(kind, shape, nengo.LIF, rules(kind, shape[1])[name]) as sim:
         sim.run_steps(100, progress_bar=False)

@@ -1,10 +1,10 @@
 """Learning rates ten times too large: python benchmarks/bounded_steps.py.
 
-The networks are those of `random_networks`, seeds 0 to 19, 100,000
-steps each. Counted is in how many all weights stay finite: with the plain step (which
-has to fail, or nothing would have been tested), with ObGD, with Intentional, and with
-ten times Intentional's eta, which takes the place of the learning rate. Finite is not
-yet good: counted, too, is where the error ends above ten times that without learning.
+The networks come from `random_networks`, seeds 0 to 19, and run 100,000 steps each. The
+study counts the networks whose weights all stay finite: with the plain step (which must
+fail, or the study would test nothing), with ObGD, with Intentional, and with ten times
+Intentional's eta, its counterpart of the learning rate. It also counts the networks
+whose error at the end exceeds ten times the error without learning.
 """
 
 import json
@@ -23,7 +23,7 @@ from nengo_epes.files import write_atomically
 SEEDS = range(20)  # the kinds of networks were chosen on 1000 to 1011
 N_STEPS, CHUNK = 100_000, 1000
 RESULTS = Path(__file__).parent / "results"
-STYLES = {  # Okabe and Ito's colours
+STYLES = {  # colours of Okabe and Ito
     "plain, a tenth of the rate": ("#000000", "-"),
     "plain": ("#D55E00", ":"),
     "ObGD": ("#0072B2", "--"),
@@ -32,7 +32,7 @@ STYLES = {  # Okabe and Ito's colours
 }
 
 
-# the learning rate, relative to the largest stable one, and how steps are bounded
+# learning rate relative to the largest stable rate, and the bounded step
 LINES = {
     "plain, a tenth of the rate": (0.1, None),
     "plain": (10.0, None),
@@ -43,7 +43,7 @@ LINES = {
 
 
 def rule_of(seed, line):
-    """Return the rule of a line for the random network of a seed."""
+    """Return the rule of a line for a random network."""
     drawn = random_networks.draw(seed)
     factor, step = LINES[line]
     return EPES(
@@ -58,15 +58,15 @@ def rule_of(seed, line):
 def run(seed=0, line="ObGD", n_steps=100_000, chunk=1000):
     """Let a random network learn, and check after every chunk that it is finite.
 
-    Returns a dict: ``finite``, whether all steps were simulated and all weights are
-    finite; ``n_steps``, those before the first chunk that is not; ``largest_weight``
-    and ``error``, chunk by chunk: the largest size of a weight, and the root mean
-    square of the error relative to that without learning.
+    Returns a dict. ``finite``: whether all steps were simulated and all weights are
+    finite. ``n_steps``: number of steps before the first chunk that is not finite.
+    ``largest_weight``: largest absolute weight by chunk. ``error``: root mean square
+    error by chunk, relative to the error without learning.
     """
     rule = rule_of(seed, line)
     network, learned, probe = random_networks.build(seed, rule)
     largest, squares, finite = [], [], True
-    # what overflows is what is looked for
+    # overflow is a result of the study
     with (
         np.errstate(over="ignore"),
         nengo.Simulator(
@@ -95,14 +95,14 @@ def run(seed=0, line="ObGD", n_steps=100_000, chunk=1000):
 
 
 def last_error(result):
-    """Return the root mean square of the error over the last tenth, if there is one."""
+    """Return the root mean square error of the last tenth, if the run got that far."""
     tenth = result["error"][-N_STEPS // CHUNK // 10 :]
     error = float(np.sqrt(np.mean(tenth**2))) if result["finite"] else np.inf
     return error if np.isfinite(error) else None
 
 
 def summary(results):
-    """Reduce the runs of one line to the numbers that are reported."""
+    """Reduce the runs of one line to the reported numbers."""
     finite = [result for result in results if result["finite"]]
     errors = [last_error(result) for result in results]
     return {
@@ -138,7 +138,7 @@ def plot(results):
     seconds = np.arange(1, N_STEPS // CHUNK + 1) * CHUNK * random_networks.DT
     for line, (colour, dashes) in STYLES.items():
         style = {"color": colour, "ls": dashes, "lw": 1.8, "label": line}
-        # what is no number any more is far above the axes
+        # NaN and infinity are drawn far above the axes
         weights, errors = np.full((2, len(results[line]), len(seconds)), 1e300)
         for i, result in enumerate(results[line]):
             n_looks = len(result["largest_weight"])
@@ -157,7 +157,7 @@ def plot(results):
 
 
 def main():
-    """Run the seeds, count what stayed finite, and write table and figure."""
+    """Run the seeds, count the finite runs, and write table and figure."""
     results, rows = {line: [] for line in LINES}, []
     for seed in SEEDS:
         for line, collected in results.items():
@@ -176,7 +176,7 @@ def main():
         "runs": rows,
     }
     print(json.dumps(table["lines"], indent=2))
-    # infinity is no JSON
+    # JSON has no infinity
     text = json.dumps(table, indent=2).replace("Infinity", "null") + "\n"
     write_atomically(RESULTS / "bounded_steps.json", lambda path: path.write_text(text))
     figure = plot(results)

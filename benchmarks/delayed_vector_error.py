@@ -1,8 +1,9 @@
-"""Learning from a two-dimensional error that is 0.3 s late.
+"""Learning from a two-dimensional error delayed by 0.3 s.
 
 An ensemble represents sinusoids of 4 to 6 rad/s; a connection from it learns to rotate
-them. The error of its output, target minus actual, reaches the learning rule 0.3 s
-late. Run ``python benchmarks/delayed_vector_error.py`` from the root of the repository.
+them. The error of its output, target minus actual, reaches the learning rule with a
+delay of 0.3 s. Run ``python benchmarks/delayed_vector_error.py`` from the root of the
+repository.
 """
 
 import json
@@ -32,7 +33,7 @@ def rules(delay=DELAY, learning_rate=LEARNING_RATE):
         "PES": nengo.PES(learning_rate),
         "PES, delayed activities": nengo.PES(learning_rate, pre_synapse=late),
         "EPES, delayed trace": EPES(learning_rate, trace_synapse=late, **vector),
-        # the Alpha filter of time constant tau looks back 2 tau on average
+        # the mean delay of an Alpha filter of time constant tau is 2 tau
         "EPES, Alpha trace": EPES(
             learning_rate, trace_synapse=nengo.Alpha(0.5 * delay * DT), **vector
         ),
@@ -87,7 +88,7 @@ def build(seed, lines):
 
 
 def run(seed, lines=None, seconds=SECONDS):
-    """Return the root mean square error of the last two seconds, by line."""
+    """Return the root mean square error of the last two seconds by line."""
     network, probes = build(seed, rules() if lines is None else lines)
     with nengo.Simulator(network, dt=DT, progress_bar=False) as sim:
         sim.run(seconds)
@@ -103,7 +104,7 @@ def run(seed, lines=None, seconds=SECONDS):
 
 
 def main():
-    """Run all seeds, print a table and write it."""
+    """Run all seeds, print the table and write it."""
     names = list(rules())
     print("seed  " + "  ".join(names))
     errors = {name: [] for name in names}

@@ -1,8 +1,8 @@
-"""The rule of the forum's draft, mended where it could not run, as it would be written.
+"""The rule of the forum's draft, with its errors corrected.
 
-Every step makes weight-shaped arrays: the outer product, the trace and the change.
-Mended: the change is not applied twice, activities are not tiled, and the gradient
-reads the port.
+Every step allocates arrays with the shape of the weights: the outer product, the trace
+and the change. Corrections: the change is not applied twice, activities are not tiled,
+and the gradient is read from the port.
 """
 
 import numpy as np

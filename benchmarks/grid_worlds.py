@@ -9,9 +9,9 @@ MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
 class GridWorld(gymnasium.Env):
     """A grid in which the agent moves to a goal.
 
-    `map`: "S" initial states (one of them at random), "." free, "#" wall, "O" hole
-    (ends the episode), "G" goal. `slip`: probability of each of the two moves at right
-    angles to the chosen one. Observation: the number of the cell.
+    `map`: "S" initial states (one is drawn at random), "." free, "#" wall, "O" hole
+    (terminates), "G" goal. `slip`: probability of each of the two moves perpendicular
+    to the chosen move. Observation: the number of the cell.
     """
 
     def __init__(self, map, slip, step_reward, goal_reward):
@@ -39,7 +39,7 @@ class GridWorld(gymnasium.Env):
         return cell, reward, kind in "GO"
 
     def step(self, action):
-        """Move, and perhaps slip."""
+        """Move, or slip with probability 2 `slip`."""
         slip = self.np_random.random()
         turn = -1 if slip < self.slip else 1 if slip < 2 * self.slip else 0
         self.cell, reward, ends = self.move(self.cell, int(action) + turn)
@@ -85,7 +85,7 @@ def slippery_grid():
 
 
 def large_grid():
-    """Return a grid of 192 cells in four rooms, each step of which costs 0.1."""
+    """Return a grid of 192 cells in four rooms; each step has a reward of -0.1."""
     env = GridWorld(LARGE, slip=0.0, step_reward=-0.1, goal_reward=10.0)
     return gymnasium.wrappers.TimeLimit(env, N_STEPS)
 

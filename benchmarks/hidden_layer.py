@@ -1,10 +1,10 @@
 """A hidden layer taught by random feedback, over seeds: benchmarks/hidden_layer.py.
 
-Every line of `hidden_network` learns both tasks. Measured are the error of the output,
-and the angle between what the rule did to the weights of the hidden layer and the
-gradient, which the rule does not know. A line has learned a task if the RMSE of its
-test is below half of the least that is possible without learning in the hidden layer,
-and has failed if it is above 0.75 of that.
+Every line of `hidden_network` learns both tasks. The study measures the error of the
+output, and the angle between the weight change of the hidden layer and the gradient,
+which the rule does not use. A line has learned a task if the RMSE of its test is below
+half of the least RMSE without learning in the hidden layer. It has failed if the RMSE
+is above 0.75 of the least RMSE.
 """
 
 import json
@@ -24,13 +24,13 @@ SETTINGS = {
     "xor": {"seconds": 60.0, "test_seconds": 4.0, "learning_rate": 2e-3},
     "square": {"seconds": 70.0, "test_seconds": 12.0, "learning_rate": 1e-2},
 }
-# with a late error, where changes at random take longer to average out
+# with a delayed error, random changes take longer to average out
 LATE_SETTINGS = {
     "xor": SETTINGS["xor"] | {"learning_rate": 1e-3},
     "square": SETTINGS["square"] | {"seconds": 100.0},
 }
 RESULTS = Path(__file__).parent / "results"
-# Okabe and Ito's colours, told apart by dashes and markers too
+# colours of Okabe and Ito; dashes and markers differ too
 STYLES = {
     "decoders only": ("#000000", ":", "x"),
     "encoder feedback": ("#56B4E9", "-", "s"),
@@ -43,7 +43,7 @@ STYLES = {
 
 
 def angle(one, other):
-    """Return the angle between two arrays in degrees; nan if one of them is 0."""
+    """Return the angle between two arrays in degrees; NaN if one of them is 0."""
     one, other = np.ravel(one), np.ravel(other)
     size = np.linalg.norm(one) * np.linalg.norm(other)
     if size == 0:
@@ -69,15 +69,15 @@ def run(
     test_seconds=4.0,
     **options,
 ):
-    """Let one line learn a task for some multiple of 2 s, and test it.
+    """Let one line learn a task for a multiple of 2 s, and test it.
 
-    ``options`` are those of `build`. Returns a dict: ``rmse`` of the test, from the
-    last quarter of each presentation, when the output has settled; ``additive``, the
-    least RMSE without learning in the hidden layer; ``signs``, the fraction of outputs
-    with the sign of their target; ``error``, the RMSE of every 2 s; ``angle`` between
-    the change of the hidden weights in every 2 s of learning and the `gradient`, nan if
-    they did not change; ``rate`` of the hidden neurons in hertz; ``time``, the ends of
-    the 2 s.
+    ``options`` are options of `build`. Returns a dict. ``rmse``: RMSE of the test, from
+    the last quarter of each presentation, when the output has settled. ``additive``:
+    least RMSE without learning in the hidden layer. ``signs``: fraction of outputs with
+    the sign of their target. ``error``: RMSE of each window of 2 s. ``angle``: angle
+    between the change of the hidden weights in each window and the `gradient`, NaN if
+    they did not change. ``rate``: rate of the hidden neurons in hertz. ``time``: ends
+    of the windows.
     """
     network, probes = build(task, line, seed, seconds, test_seconds, **options)
     with nengo.Simulator(network, dt=DT, progress_bar=False) as simulator:
@@ -107,7 +107,7 @@ def _settled(samples):
 
 
 def _angles(data, n_windows):
-    """Return the angle of every window to the gradient with its first decoders."""
+    """Return the angle of each window to the gradient at its initial decoders."""
     psi = from_lif_state(
         PiecewiseLinear(), data["voltage"], data["refractory_time"], data["spikes"], DT
     )
@@ -135,7 +135,7 @@ def learn(task):
 
 
 def summary(task, results):
-    """Reduce the results of a task to the numbers that are reported."""
+    """Reduce the results of a task to the reported numbers."""
     rmse = {line: [r["rmse"] for r in runs] for line, runs in results.items()}
     ratio = np.divide(rmse["random feedback"], rmse["encoder feedback"])
     relative = {
@@ -172,7 +172,7 @@ def _rounded(values, digits=4):
 
 
 def _median(runs, name, digits):
-    """Return the median over seeds; None where nothing changed in the hidden layer."""
+    """Return the median over seeds; None if the hidden layer did not change."""
     values = np.median([run[name] for run in runs], axis=0)
     return None if np.isnan(values).any() else _rounded(values, digits)
 
@@ -221,7 +221,7 @@ def _seeds_median(runs, name):
 
 
 def main():
-    """Run the seeds, count what was learned, and write table and figure."""
+    """Run the seeds, count the successes, and write table and figure."""
     results = {task: learn(task) for task in SETTINGS}
     table = {
         "command": "python benchmarks/hidden_layer.py",

@@ -12,9 +12,9 @@ with the error :math:`\varepsilon` (output minus target), the pseudo-derivative
 :math:`\psi` and the sensors' activities :math:`a`. The gradient has the transpose of
 the current decoders in place of B.
 
-At first every hidden neuron is driven by one of the two inputs only. The decoded value
-is then a sum f(x_1) + g(x_2), whatever the decoders, and no such sum solves the tasks
-(see `additive_rmse`): the hidden layer has to learn.
+Initially each hidden neuron is driven by only one of the two inputs. For any decoders
+the decoded value is then a sum f(x_1) + g(x_2), and no such sum solves the tasks (see
+`additive_rmse`), so the hidden layer must learn.
 
 Lillicrap, T. P., Cownden, D., Tweed, D. B., & Akerman, C. J. (2016). Random synaptic
 feedback weights support error backpropagation for deep learning. Nature
@@ -41,9 +41,9 @@ MAX_RATE = 100.0  # hertz, of a sensor
 
 
 class Line(NamedTuple):
-    """How the hidden layer learns: a line of the table and of the figures."""
+    """Learning of the hidden layer: one line of the table and of the figures."""
 
-    # "encoders", of which the decoders are the transpose at first; "random", a Gaussian
+    # "encoders", at first the transpose of the decoders; "random", a Gaussian
     # matrix; None, the hidden layer does not learn
     feedback: str | None = "random"
     # "auto", or None for 1 in place of psi
@@ -63,14 +63,14 @@ LINES = {
     "no pseudo-derivative": Line(post_derivative=None),
     # psi is 0.1 on average, so that these updates are as large as those with psi
     "no pseudo-derivative, rate / 10": Line(post_derivative=None, rate=0.1),
-    # inputs change every 0.1 s; an Alpha looks back by twice its time constant
+    # inputs change every 0.1 s; the mean delay of an Alpha is twice its time constant
     "late error, trace": Line(delay=0.15, trace_synapse=nengo.Alpha(0.075)),
     "late error, tau_e = 0": Line(delay=0.15),
 }
 
 
 def draw(task, n_blocks, rng):
-    """Draw inputs (4 n_blocks, 2) and their targets (4 n_blocks, size), in any order.
+    """Draw inputs (4 n_blocks, 2) and targets (4 n_blocks, size) in random order.
 
     A block is one pair of sizes with all four combinations of signs. For "xor" all
     sizes are 1, and the target is minus the product of the inputs: 1 where they differ.
@@ -81,7 +81,7 @@ def draw(task, n_blocks, rng):
     inputs = np.tile(signs, (n_blocks, 1)).astype(float)
     if task == "square":
         inputs *= np.repeat(rng.uniform(0, 1, (n_blocks, 2)), 4, axis=0)
-    # over all blocks: within one, an input would predict the next
+    # over all blocks; within a block an input would predict the next
     inputs = rng.permutation(inputs)
     if task == "xor":
         return inputs, -inputs[:, :1] * inputs[:, 1:]
@@ -90,10 +90,10 @@ def draw(task, n_blocks, rng):
 
 
 def additive_rmse(targets):
-    """Return the least RMSE of any sums f(x_1) + g(x_2) on the targets of `draw`.
+    """Return the least RMSE of sums f(x_1) + g(x_2) on the targets of `draw`.
 
-    Over the four signs of a block, such a sum is orthogonal to the product of the
-    inputs, which the last target is; the target before it is such a sum.
+    Over the four signs of a block, such a sum is orthogonal to the last target, the
+    product of the inputs. Any other target is such a sum.
     """
     return np.sqrt(np.sum(targets[:, -1] ** 2) / targets.size).item()
 
@@ -108,7 +108,7 @@ def build(
     learning_rate=2e-3,
     readout_rate=3e-4,
 ):
-    """Build the network of one line; it learns, and then is tested without learning.
+    """Build the network of one line, which learns and is then tested.
 
     Networks of the same seed, delay and times differ in the learning of the hidden
     layer only. Returns the network and a dict of probes: samples every `SAMPLE`, and
@@ -143,7 +143,7 @@ def build(
             sensors.neurons, hidden.neurons, transform=weights, synapse=None
         )
         readout = nengo.Connection(
-            # so that a neuron of 50 Hz adds 1 / n_hidden at first
+            # initially a neuron of 50 Hz adds 1 / n_hidden
             hidden.neurons,
             output,
             transform=encoders.T / (50.0 * n_hidden),
@@ -194,13 +194,13 @@ def _feedback(how, encoders, rng):
         return "encoders"
     if not how.delay:
         return nengo.dists.Gaussian(0, 1)
-    # EPES would draw another matrix than that of the committed results
+    # fixed, because EPES would sample another matrix than in the committed results
     matrix = rng.randn(*encoders.shape)
     return matrix * (np.linalg.norm(encoders) / np.linalg.norm(matrix))
 
 
 def _teach(connection, error, late, rate, **options):
-    """Let a connection learn from an error as the third factor, ``late`` steps late."""
+    """Let a connection learn from an error that is delayed by ``late`` steps."""
     connection.learning_rule_type = EPES(
         rate,
         pre_synapse=TAU,

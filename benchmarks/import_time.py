@@ -1,8 +1,8 @@
-"""How much longer ``import nengo_epes`` takes than ``import nengo``.
+"""Time of ``import nengo_epes`` in addition to ``import nengo``.
 
-Both are imported in new processes, in turns, so that what else the machine does meets
-both; the median of the differences is printed. The first pair, which reads from the
-disk, is not counted.
+New processes import both modules alternately, so that other load affects both equally.
+The median of the differences is printed. The first pair reads from the disk and is not
+counted.
 """
 
 import statistics

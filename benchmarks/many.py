@@ -1,4 +1,4 @@
-"""Many calls of one function, several at a time, with a JSON file for each result."""
+"""Parallel calls of one function, with a JSON file for each result."""
 
 import functools
 import json
@@ -13,8 +13,8 @@ from nengo_epes.files import make_folder, write_atomically
 def run_many(function, cases, seeds, folder):
     """Call ``function(seed, **cases[case])`` for all cases and seeds.
 
-    What has a file in the folder is not called again. Returns the results of each case,
-    in the order of the seeds.
+    A case and seed with a file in the folder is not run again. Returns the results of
+    each case in the order of the seeds.
     """
     folder = make_folder(folder)
     paths = {

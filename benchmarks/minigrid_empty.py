@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Position(gymnasium.ObservationWrapper):
-    """Position and direction as one state, or as four numbers."""
+    """Wrapper with position and direction as one state, or as four numbers."""
 
     def __init__(self, env, is_state):
         super().__init__(env)
@@ -51,7 +51,7 @@ def make(is_state):
 
 
 def run(seed, is_state):
-    """Return the number of trials, None if there were too many."""
+    """Return the number of trials, None if the limit is exceeded."""
     found = []
 
     def solved(agent):
@@ -66,7 +66,7 @@ def run(seed, is_state):
 
 
 def main():
-    """Run what is not done yet, and write the table."""
+    """Run the missing cases, and write the table."""
     cases = {"one state a position": {"is_state": True}}
     cases["four numbers"] = {"is_state": False}
     found = run_many(run, cases, range(10), Path("study-minigrid"))

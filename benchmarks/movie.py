@@ -8,7 +8,7 @@ MOVIE = Path(__file__).parents[1] / "docs" / "_static" / "cart-pole.gif"
 
 
 def main(seed=0, n_steps=30_000):
-    """Train and film an agent, and print its returns."""
+    """Train and film an agent; print its returns."""
     with Agent("CartPole-v1", seed) as agent:
         agent.learn(n_steps)
         result = movie.record(agent, MOVIE)

@@ -1,7 +1,7 @@
 """The learning rules on another backend: python benchmarks/nengo_torch_run.py.
 
-Runs each kind of rule on nengo-torch, which knows nothing of this package, and on
-`nengo.Simulator`, in double precision, and writes the largest difference of the weights
+It runs each kind of rule on nengo-torch, which has no support for this package, and on
+`nengo.Simulator`, in double precision. It writes the largest difference of the weights
 to ``results/nengo_torch.json``. Install torch and nengo-torch first.
 """
 

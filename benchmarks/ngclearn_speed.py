@@ -1,19 +1,20 @@
 """GaussianREINFORCE against ngc-learn, both on one thread.
 
 ``python benchmarks/ngclearn_speed.py --ngclearn-python PATH``, where PATH is the Python
-of an environment in which ``pip install ngclearn==3.2.1`` was done. Steps a second, one
-decision and one update in every step, batch 1, for n neurons and A actions:
+of an environment with ``ngclearn==3.2.1``. The table has steps per second for n neurons
+and A actions, with one decision and one update per step and batch size 1:
 
 * ngc-learn, single precision: ``evolve`` is `REINFORCESynapse.evolve` as ngc-learn
-  compiles it (jax.jit), called once a step with everything on the device;
-  ``process.run`` the same as its users call it; ``loop`` all steps of a turn compiled
-  into one loop, which no environment outside of JAX can take part in;
-* ours, double precision: ``operators`` is what connection, policy and rule add to a
-  network, which does what evolve does (decode, draw, score, update); ``step`` is a
-  whole step of the simulator, with RectifiedLinear neurons and the default filters.
+  compiles it (jax.jit), called once per step with all data on the device;
+  ``process.run`` is the call that its users make; ``loop`` compiles all steps of a turn
+  into one loop, which excludes environments outside of JAX;
+* this package, double precision: ``operators`` are the operators that connection,
+  policy and rule add to a network, which do the same as evolve (decode, draw, score,
+  update); ``step`` is a whole simulator step, with RectifiedLinear neurons and the
+  default filters.
 
-The two processes take turns, in another order every round; what is compiled or built is
-so before the clock starts. Medians and quartiles are over rounds.
+The two processes alternate, in a new order every round. Compiling and building are not
+timed. Medians and quartiles are over rounds.
 """
 
 import argparse
@@ -48,7 +49,7 @@ DT = 0.001
 
 
 class NgcLearn:
-    """ngc-learn in its own process, to be told how many steps to take."""
+    """ngc-learn in its own process, which receives the number of steps to run."""
 
     def __init__(self, python, size):
         self.process = subprocess.Popen(
@@ -67,19 +68,19 @@ class NgcLearn:
         return line.strip()
 
     def seconds(self, form, n_steps):
-        """Return what n steps take."""
+        """Return the time of n steps in seconds."""
         self.process.stdin.write(f"{form} {n_steps}\n")
         self.process.stdin.flush()
         return float(self._answer())
 
     def close(self):
-        """End the process."""
+        """Terminate the process."""
         self.process.stdin.close()
         self.process.wait()
 
 
 class Ours:
-    """A simulation in which the policy decides, and the rule learns, in every step."""
+    """A simulation in which the policy decides and the rule learns in every step."""
 
     def __init__(self, size, synapse):
         n_pre, n_actions = size
@@ -108,8 +109,8 @@ class Ours:
         self.operators = self._operators()
 
     def _operators(self):
-        """Return the functions of all operators but the clock's and the neurons'."""
-        # and but what the neurons alone read
+        """Return the functions of all operators except time and neurons."""
+        # and except operators that only the neurons read
         others = {op for op in self.sim.dg if isinstance(op, SimNeurons | TimeUpdate)}
         for op in reversed(self.sim._step_order):
             readers = self.sim.dg[op]
@@ -119,11 +120,11 @@ class Ours:
         return [step for op, step in pairs if op not in others]
 
     def weights(self):
-        """Return what is learned."""
+        """Return the learned weights."""
         return self.sim.signals[self.sim.model.sig[self.learned]["weights"]].copy()
 
     def seconds(self, form, n_steps):
-        """Return what n steps take."""
+        """Return the time of n steps in seconds."""
         before = self.weights()
         with np.errstate(invalid="raise", divide="ignore"):  # as in a simulation
             start = time.perf_counter()
@@ -139,12 +140,12 @@ class Ours:
         return taken
 
     def close(self):
-        """End the simulation."""
+        """Close the simulation."""
         self.sim.close()
 
 
 def compare(python, size, rounds):
-    """Return microseconds a step of every form on one size, and the versions."""
+    """Return microseconds per step of every form for one size, and the versions."""
     theirs = NgcLearn(python, size)
     alone, whole = Ours(size, None), Ours(size, 0.005)
     forms = {
@@ -171,7 +172,7 @@ def compare(python, size, rounds):
 
 
 def measure(python, rounds):
-    """Measure and print every size; return what is to be written."""
+    """Measure and print every size; return the content of the results file."""
     sizes = []
     for size, required in REQUIRED.items():
         times, versions = compare(python, size, rounds)
@@ -209,7 +210,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=41)
     options = parser.parse_args()
     if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
-        # numpy has its threads already: begin again
+        # numpy has started its threads already: restart the process
         os.execve(
             sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD}
         )

@@ -1,8 +1,8 @@
-"""Runs ngc-learn's `REINFORCESynapse.evolve` for benchmarks/ngclearn_speed.py.
+"""ngc-learn's `REINFORCESynapse.evolve` for benchmarks/ngclearn_speed.py.
 
-For the interpreter of an environment with ngclearn, and without this package:
-``python ngclearn_worker.py N_PRE N_ACTIONS``. It reads lines ``FORM STEPS`` from stdin
-and answers with the seconds that so many steps took. The first answer is the versions.
+Run ``python ngclearn_worker.py N_PRE N_ACTIONS`` in an environment with ngclearn; this
+package is not needed. It reads lines ``FORM STEPS`` from stdin and answers with the
+time of the steps in seconds. The first answer contains the versions.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 import time
 
 answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what ngc-learn has to say
+os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the messages of ngc-learn
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
@@ -26,7 +26,7 @@ def answer(*words):
 
 
 def make_forms(n_pre, n_actions):
-    """Return the ways to run n steps, by name; all wait until the last is done."""
+    """Return functions that run n steps, by name; each waits for the last step."""
     with Context("speed"):
         synapse = REINFORCESynapse("synapse", shape=(n_pre, n_actions), eta=1e-9)
         process = MethodProcess("evolve") >> synapse.evolve
@@ -59,7 +59,7 @@ def make_forms(n_pre, n_actions):
 
 
 def main():
-    """Answer until stdin ends."""
+    """Answer until stdin is closed."""
     forms = make_forms(int(sys.argv[1]), int(sys.argv[2]))
     for form in forms.values():
         form(20)  # compiles

@@ -63,7 +63,7 @@ def run(seed, task, n_steps, n_greedy=100, neurons="rate", **settings):
             "greedy": greedy.mean,
             "episodes": len(agent.episodes),
             "seconds": round(agent.episodes[-1].seconds, 1),
-            # environment steps and mean return of so many episodes
+            # environment steps and mean return of a number of episodes
             "curve": [
                 [chunk[-1].environment_steps, mean_return(chunk)]
                 for chunk in np.split(
@@ -75,7 +75,7 @@ def run(seed, task, n_steps, n_greedy=100, neurons="rate", **settings):
 
 
 def mean_return(episodes):
-    """Return the mean return, in five digits."""
+    """Return the mean return, rounded to five digits."""
     return float(f"{np.mean([one.episode_return for one in episodes]):.5g}")
 
 
@@ -116,7 +116,7 @@ def summarize(runs, seeds, case):
 
 
 def main():
-    """Run what is not done yet, and write the tables."""
+    """Run the missing cases, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", default=["rate", "lif", "ablations"])
     for kind in parser.parse_args().kinds:

@@ -18,7 +18,7 @@ POINTS = 60
 
 
 def resampled(steps, returns, grid):
-    """Return the mean return of the last tenth of the run at the points of a grid."""
+    """Return the mean return of the preceding tenth of the run, at points of a grid."""
     steps, returns = np.array(steps, float), np.array(returns, float)
     window = grid[-1] / 10
     found = np.full(len(grid), np.nan)
@@ -30,7 +30,7 @@ def resampled(steps, returns, grid):
 
 
 def curves():
-    """Return for each task and algorithm the curves of all seeds."""
+    """Return the curves of all seeds for each task and algorithm."""
     rate = json.loads((RESULTS / "one_setting_rate.json").read_text())["tasks"]
     peers = json.loads((RESULTS / "peers_curves.json").read_text())
     found = {}

@@ -1,8 +1,8 @@
 """One setting for all tasks, in plain numpy: python benchmarks/one_setting_numpy.py.
 
-A linear actor-critic on fixed features, which an agent in Nengo is measured against. It
-has the features and the step sizes of this package, but no simulator: the activities
-are those of `sphere_features` for a constant input. Every sample is used once.
+A linear actor-critic on fixed features, the reference for an agent in Nengo. It has the
+features and the step sizes of this package, but no simulator: the activities are the
+rates of `sphere_features` for a constant input. Every sample is used once.
 
 * Observations are normalised by the mean and variance of all observations so far, and
   clipped to +-3. Discrete observations are one feature for each state.
@@ -10,13 +10,13 @@ are those of `sphere_features` for a constant input. Every sample is used once.
 * The critic learns by TD(lambda), the actor by the score of its policy; both with
   `Intentional` steps, the actor's with a floor and shrinking.
 * Discrete actions: a softmax with a small bonus for its entropy. Continuous ones: a
-  Gaussian around a mean that acts within +-1.5 half ranges. What exceeds them is
-  subtracted from the score, so that the mean does not drift where clipping hides it. A
-  part of the noise is slow, so that exploration gets somewhere.
+  Gaussian whose mean is limited to +-1.5 half ranges. The excess is subtracted from the
+  score, so that the mean does not drift where clipping hides it. A part of the noise is
+  slow, so that exploration covers larger distances.
 
 Seeds 0 to 9; the settings were chosen on other seeds. "Exploring" is the mean return of
-the last 20 episodes of training, "greedy" that of 100 episodes afterwards with the best
-or the mean action, without learning.
+the last 20 episodes of training. "Greedy" is the mean return of 100 episodes afterwards
+with the best or the mean action, without learning.
 """
 
 import json
@@ -49,7 +49,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Features:
-    """Activities of `sphere_features`, or one for each state."""
+    """Activities of `sphere_features`, or one feature for each state."""
 
     def __init__(self, space, seed):
         self.space = space
@@ -67,7 +67,7 @@ class Features:
             self.encoders, self.bias = built.scaled_encoders.copy(), built.bias.copy()
 
     def __call__(self, observation, update=True):
-        """Return the activities for an observation, in hundreds of hertz."""
+        """Return the activities for an observation in units of 100 Hz."""
         if self.is_discrete:
             return np.eye(self.size)[observation - int(self.space.start)]
         x = np.ravel(observation).astype(float)
@@ -117,11 +117,11 @@ class Gaussian:
         self.new_episode()
 
     def new_episode(self):
-        """Draw the slow noise anew."""
+        """Draw new slow noise."""
         self.slow = self.rng.randn(self.size)
 
     def greedy(self, decoded):
-        """Return the action for the mean."""
+        """Return the mean action."""
         low, high = (
             np.ravel(x).astype(float) for x in (self.space.low, self.space.high)
         )
@@ -129,7 +129,7 @@ class Gaussian:
         return action.reshape(self.space.shape).astype(self.space.dtype)
 
     def draw(self, decoded):
-        """Return an action, its score, and an entropy that does not depend on it."""
+        """Return an action, its score, and a constant entropy."""
         fresh = math.sqrt(1 - KEPT**2) * self.rng.randn(self.size)
         self.slow = KEPT * self.slow + fresh
         noise = math.sqrt(SLOW) * self.slow
@@ -220,7 +220,7 @@ def run(seed, task):
 
 
 def evaluate(env, features, policy, weights, limit=10_000):
-    """Return the return of one greedy episode; some tasks have no time limit."""
+    """Return the return of one greedy episode, with a limit on its length."""
     observation, total = env.reset()[0], 0.0
     for _ in range(limit):
         decoded = weights @ features(observation, update=False)
@@ -232,7 +232,7 @@ def evaluate(env, features, policy, weights, limit=10_000):
 
 
 def main():
-    """Run what is not done yet, and write the table."""
+    """Run the missing cases, and write the table."""
     cases = {task: {"task": task} for task in TASKS}
     found = run_many(run, cases, SEEDS, Path("study-one-setting-numpy"))
     table = {}

@@ -10,12 +10,12 @@ afterwards with the most probable or the mean action. PPO and A2C learn from who
 rollouts: their last one may exceed the number of steps, by 2.4 % at most. Episodes that
 end after the number of steps do not count.
 
-Every run has a file in the folder study-peers, and a run that has one is not repeated.
-``--only "PPO" "A2C"`` restricts the algorithms; ``--report`` runs nothing. The tables
-are made of whatever has a file.
+Every run writes a file to the folder study-peers, and a run with a file is not
+repeated. ``--only "PPO" "A2C"`` restricts the algorithms; ``--report`` runs nothing.
+The tables contain all runs with a file.
 
-Install stable-baselines3 and gymnasium[box2d] in an environment of their own. They are
-no dependency of the package.
+Install stable-baselines3 and gymnasium[box2d] in a separate environment. They are not
+dependencies of the package.
 """
 
 import argparse
@@ -83,9 +83,9 @@ FOLDER, RESULTS = Path("study-peers"), Path(__file__).parent / "results"
 
 
 def train_baseline(algorithm, task, n_steps, seed):
-    """Let an algorithm of Stable-Baselines3 learn; returns what `stream_ac.train` does.
+    """Train an algorithm of Stable-Baselines3; return the same as `stream_ac.train`.
 
-    Imports inside, so that ``--report`` runs without Stable-Baselines3.
+    The imports are local, so that ``--report`` runs without Stable-Baselines3.
     """
     import stable_baselines3
     import torch
@@ -135,9 +135,9 @@ def play(env, act, seed=None):
 
 
 def thinned(ends, returns):
-    """Return at most `POINTS` points of a learning curve: means of following episodes.
+    """Return at most `POINTS` points of a learning curve, means of several episodes.
 
-    Each point has the environment step at which the last of its episodes ended.
+    The environment step of a point is the end of its last episode.
     """
     blocks = np.array_split(np.arange(len(ends)), min(POINTS, len(ends)))
     return {
@@ -149,7 +149,7 @@ def thinned(ends, returns):
 def random_policy(task):
     """Return the returns of a policy that draws every action uniformly.
 
-    They have a file, too: a report takes seconds.
+    They are stored in a file, so that a report takes seconds.
     """
     path = FOLDER / f"random, {task}.json"
     if not path.exists():
@@ -173,7 +173,7 @@ def one_line(match):
 
 
 def write(path, value):
-    """Write a JSON file so that an interruption leaves no half of it.
+    """Write a JSON file atomically.
 
     Dictionaries are indented, lists are on one line.
     """
@@ -190,7 +190,7 @@ def path_of(algorithm, task, seed):
 
 
 def done(algorithm, task):
-    """Return the runs that have a file, by seed."""
+    """Return the runs with a file, by seed."""
     paths = {seed: path_of(algorithm, task, seed) for seed in SEEDS}
     return {x: json.loads(y.read_text()) for x, y in paths.items() if y.exists()}
 
@@ -220,7 +220,7 @@ def table_of(task):
 
 
 def aggregates(tables, random, thresholds):
-    """Return the aggregates of all columns that have all tasks."""
+    """Return the aggregates of all columns that contain all tasks."""
     ours = json.loads((RESULTS / "one_setting_rate.json").read_text())["tasks"]
     found = {}
     for measure in MEASURES:
@@ -267,7 +267,7 @@ def published():
 
 
 def report():
-    """Write the tables of all runs that have a file."""
+    """Write the tables of all runs with a file."""
     random = {task: random_policy(task) for task in TASKS}
     means = {task: float(np.mean(values)) for task, values in random.items()}
     thresholds = {task: threshold(task) for task in TASKS}
@@ -314,7 +314,7 @@ def report():
 
 
 def main():
-    """Run what is not done yet, and write the tables after every algorithm."""
+    """Run the missing cases; write the tables after every algorithm."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=ALGORITHMS, default=ALGORITHMS)
     parser.add_argument("--report", action="store_true", help="run nothing")

@@ -1,9 +1,9 @@
-"""What Pendulum-v1 lets an agent earn: python benchmarks/pendulum_optimum.py.
+"""Optimal return on Pendulum-v1: python benchmarks/pendulum_optimum.py.
 
 Dynamic programming with the known dynamics, for the 200 steps of an episode, on a grid
-of angles and angular velocities. The policy that it gives acts in the environment
-itself, from the fixed beginnings of `nengo_epes.rl.evaluation` and from others; so
-the optimum is at least what is written. It takes a minute.
+of angles and angular velocities. The resulting policy acts in the environment itself,
+from the fixed initial states of `nengo_epes.rl.evaluation` and from others, so the
+written return is a lower bound of the optimum. It takes a minute.
 """
 
 import json
@@ -30,13 +30,13 @@ def step(angle, velocity, torque):
 
 
 def cell(angle, velocity):
-    """Return where in the grid states are, in cells."""
+    """Return the grid coordinates of states, in cells."""
     turn = (angle + np.pi) % (2 * np.pi) / (2 * np.pi)
     return turn * (N_ANGLES - 1), (velocity + 8) / 16 * (N_VELOCITIES - 1)
 
 
 def values():
-    """Return the most that is to be earned with 0, 1, ... steps left, on the grid."""
+    """Return the largest return with 0, 1, ... steps left, on the grid."""
     angle, velocity = np.meshgrid(
         np.linspace(-np.pi, np.pi, N_ANGLES),
         np.linspace(-8, 8, N_VELOCITIES),
@@ -57,7 +57,7 @@ def values():
 
 
 def earn(left, n_episodes, first_reset):
-    """Return what the best torques earn in the environment, a return an episode."""
+    """Return the returns of the best torques in the environment, one per episode."""
     env = make_fixed("Pendulum-v1", first=first_reset)
     returns = []
     for _ in range(n_episodes):

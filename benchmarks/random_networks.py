@@ -14,7 +14,7 @@ from nengo_epes import EPES, z
 from nengo_epes.arithmetic import stability
 
 DT = 0.001
-SYNAPSE = 0.005  # on the connection that learns, whose spikes it smooths
+SYNAPSE = 0.005  # smooths the spikes on the learning connection
 NEURON_TYPES = {
     "LIF": nengo.LIF(),
     "LIFRate": nengo.LIFRate(),
@@ -49,8 +49,8 @@ def draw(seed):
 def measured_stable_rate(seed):
     """Return the learning rate up to which a random network should be stable.
 
-    A pulse does at once what a continuous error does in a second. So for pulses it is
-    the rate of steps as long as the time between them, multiplied by this time.
+    One pulse has the effect of a continuous error during one second. For pulses it is
+    therefore the limit with a time step equal to their interval, times the interval.
     """
     drawn = draw(seed)
     network, learned, _ = build(seed, EPES(0.0, size_eligibility=drawn["dimensions"]))
@@ -65,31 +65,31 @@ def measured_stable_rate(seed):
 
 
 def _activities(simulator, pre, stimulus):
-    """Return the activities at the input, where it is constant; else at any."""
+    """Return the activities for the constant input, or else for any input."""
     if isinstance(stimulus.output, nengo.Process):
         return stability.activities_of(simulator, pre)
     return get_activities(simulator.data[pre], pre, stimulus.output[None, :])
 
 
 def _gain_after(simulator, network, learned):
-    """Return how far at most the output moves with what the weights are to move."""
+    """Return the largest ratio of output change to decoded change."""
     if isinstance(learned.post_obj, nengo.Node):
         return 1.0
     post = learned.post_obj.ensemble
     to_output = next(c for c in network.all_connections if c.pre_obj is post)
     built, decoders = simulator.data[post], simulator.data[to_output].weights
     direction = network.direction
-    # Nengo multiplies by the gain what comes to neurons, and encoders have it, too
+    # Nengo multiplies the input of neurons by the gain, which the encoders contain too
     currents = built.gain * (built.scaled_encoders @ direction)
     active = stability.activities_of(simulator, post) > 0
     return float(np.abs((active * currents) @ decoders.T @ direction).max())
 
 
 def build(seed, rule):
-    """Build a random network, with a rule that has the sizes and controls of `draw`.
+    """Build a random network; the rule must have the sizes and controls of `draw`.
 
-    Returns the network, the connection that learns, and a probe of the error, v .
-    (target - output), and of v . target, where v is a direction.
+    Returns the network, the connection that learns, and a probe of the error,
+    v . (target - output), and of v . target, where v is a direction.
     """
     drawn = draw(seed)
     size = drawn["dimensions"]
@@ -108,7 +108,7 @@ def build(seed, rule):
                 pre, output, function=lambda x: np.zeros(size), **learns
             )
         else:
-            # rates without a limit, so that nothing holds them back
+            # unlimited rates, so that nothing limits the divergence
             post = nengo.Ensemble(60, size, neuron_type=nengo.RectifiedLinear())
             transform = np.zeros((60, drawn["n_neurons"]))
             learned = nengo.Connection(

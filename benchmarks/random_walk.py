@@ -1,13 +1,13 @@
 """The 19-state random walk of Sutton and Barto: python benchmarks/random_walk.py.
 
-Example 12.1 of their book, learned by plain numpy: a reference that knows nothing of
-neurons. A walk starts in the middle and steps left or right with equal chances. The
-left exit is rewarded by -1, the right one by 1, all else by 0, without discount. Values
-start at 0; the true ones are -0.9, -0.8, ..., 0.9.
+Example 12.1 of their book, learned in plain numpy: a reference without neurons. A walk
+starts in the middle and steps left or right with equal probability. The reward is -1 at
+the left exit, 1 at the right exit and 0 elsewhere, without discount. Values start at 0;
+the true values are -0.9, -0.8, ..., 0.9.
 
-Measured is the root mean square over the states of the error that the values have at
-the end of an episode, averaged over the first 10 episodes and 60 runs. Run r walks by
-``numpy.random.RandomState(r)``, one ``rand()`` a step, below 0.5 for left.
+The study measures the root mean square error of the values over the states at the end
+of an episode, averaged over the first 10 episodes and 60 runs. Run r uses
+``numpy.random.RandomState(r)``, one ``rand()`` per step; below 0.5 the step is left.
 
 References
 ----------
@@ -29,7 +29,7 @@ TRUE_VALUES = np.arange(-9, 10) / 10
 KINDS = ("accumulating", "replacing", "dutch")
 RUNS, EPISODES = 60, 10
 LAMBDAS = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.975, 0.99, 1.0])
-IN_BOOK = ~np.isin(LAMBDAS, [0.2, 0.6])  # its figures 12.6 and 12.8 have no others
+IN_BOOK = ~np.isin(LAMBDAS, [0.2, 0.6])  # the values of figures 12.6 and 12.8
 ALPHAS = np.arange(1, 11) / 10
 RESULTS = Path(__file__).parent / "results"
 
@@ -42,12 +42,12 @@ def make_walks(run, episodes=EPISODES):
     run : int
         The seed.
     episodes : int, optional
-        How many walks.
+        Number of walks.
 
     Returns
     -------
     list of (steps + 1,) int arrays
-        The states that were visited: 10 at first, 0 or 20 (the exits) at last.
+        Visited states: 10 first, 0 or 20 (the exits) last.
 
     Examples
     --------
@@ -68,23 +68,23 @@ def make_walks(run, episodes=EPISODES):
 def td_lambda(walks, alpha, lambda_, kind):
     r"""Learn the values by TD(lambda), with updates at every step.
 
-    At a step from state s to s', with the weight (value) of an exit being 0:
+    At a step from state s to s', where the weight (value) of an exit is 0:
 
     .. math:: \delta = r + w_{s'} - w_s, \quad z \leftarrow \lambda z,
        \quad w \leftarrow w + \alpha \delta z
 
     where in between the trace gets ``z[s] += 1`` (accumulating), ``z[s] = 1``
-    (replacing), or ``z[s] += 1 - alpha z[s]`` (dutch). Dutch is *true online*: in delta
-    stands in place of :math:`w_s` the value V that s had in the step before, as the
-    state to come, and :math:`\alpha (V - w_s)`, with the old :math:`w_s`, is added to
-    the new. At the start of a walk V and all traces are 0.
+    (replacing), or ``z[s] += 1 - alpha z[s]`` (dutch). Dutch is *true online*: delta
+    contains, in place of :math:`w_s`, the value V that s had in the previous step as
+    the next state, and :math:`\alpha (V - w_s)`, with the old :math:`w_s`, is added to
+    the new weight. At the start of a walk V and all traces are 0.
 
     Parameters
     ----------
     walks : list of (steps + 1,) int arrays
         From `make_walks`: states from 1 to 19, then 0 or 20.
     alpha, lambda_ : float or array
-        Step size and trace decay. Arrays that broadcast learn side by side.
+        Step size and trace decay. Arrays that broadcast learn in parallel.
     kind : {"accumulating", "replacing", "dutch"}
         The trace.
 
@@ -96,7 +96,7 @@ def td_lambda(walks, alpha, lambda_, kind):
     Raises
     ------
     ValueError
-        If the kind is another one.
+        If the kind is unknown.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def rms_errors(walks, weights):
     Parameters
     ----------
     walks : list of (steps + 1,) int arrays
-        What was learned from.
+        The walks that `weights` were learned from.
     weights : (1 + all steps, ..., 19) array
         From `td_lambda`.
 
@@ -155,7 +155,7 @@ def rms_errors(walks, weights):
 
     Examples
     --------
-    Values of 0 are wrong by the root of 2 (0.1^2 + 0.2^2 + ... + 0.9^2) / 19 = 0.3:
+    The error of values of 0 is the root of 2 (0.1^2 + 0.2^2 + ... + 0.9^2) / 19 = 0.3:
 
     >>> walks = make_walks(run=0)
     >>> print(rms_errors(walks, td_lambda(walks, 0.0, 0.8, "dutch"))[0].round(4))
@@ -197,7 +197,7 @@ def plot(swept):
     figure, axes = plt.subplots(
         1, 3, figsize=(11, 3.8), dpi=120, sharey=True, layout="constrained"
     )
-    # Okabe and Ito's colours
+    # colours of Okabe and Ito
     styles = {
         0.0: ("#000000", "-"),
         0.4: ("#0072B2", "--"),

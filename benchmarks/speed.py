@@ -1,9 +1,9 @@
-"""What learning costs: python benchmarks/speed.py.
+"""Cost of learning: python benchmarks/speed.py.
 
-Microseconds a simulator step for the same network without learning, with `nengo.PES`,
-with the rule of the forum's draft, and with EPES. All simulators of a size live in one
-process and take turns, in another order every round; medians and quartiles are over
-rounds. Every number of BLAS threads has a process of its own.
+Microseconds per simulator step for the same network without learning, with `nengo.PES`,
+with the rule of the forum's draft, and with EPES. All simulators of a size alternate in
+one process, in a new order every round; medians and quartiles are over rounds. Every
+number of BLAS threads has its own process.
 """
 
 import argparse
@@ -33,7 +33,7 @@ NEURON_TYPES = {"LIF": nengo.LIF, "ReLU": nengo.RectifiedLinear}
 
 
 def rules(kind, rows):
-    """Return the rules that are compared, by name; None is no learning."""
+    """Return the compared rules by name; None is no learning."""
     if kind == "decoders":
         return {
             "none": None,
@@ -53,7 +53,7 @@ def rules(kind, rows):
 
 
 def simulator(kind, shape, neuron_type, rule):
-    """Build a network in which one connection learns, or does not."""
+    """Build a network with one connection that learns by the rule, if any."""
     n_pre, rows = shape
     with nengo.Network(seed=1) as net:
         stimulus = nengo.Node(lambda t: [np.sin(7 * t), np.cos(5 * t)])
@@ -84,14 +84,14 @@ def simulator(kind, shape, neuron_type, rule):
 
 
 def microseconds(sim, n_steps):
-    """Time a turn, in microseconds a step."""
+    """Time a turn; return microseconds per step."""
     start = time.perf_counter()
     sim.run_steps(n_steps, progress_bar=False)
     return (time.perf_counter() - start) / n_steps * 1e6
 
 
 def peak_memory(build):
-    """Return the peak of what is allocated to build and run, in bytes."""
+    """Return the peak of the memory allocated to build and run, in bytes."""
     tracemalloc.start()
     with build() as sim:
         sim.run_steps(3, progress_bar=False)
@@ -101,7 +101,7 @@ def peak_memory(build):
 
 
 def compare(kind, shape, neuron_type, rounds):
-    """Time all rules on one size, in turns; return a row for each."""
+    """Time all rules alternately for one size; return a row for each."""
     candidates = rules(kind, shape[1])
     if shape[0] >= 4000 and kind == "neurons":
         candidates.pop("draft")  # minutes
@@ -150,7 +150,7 @@ def memory_limit(shape):
 
 
 def measure(rounds, sizes):
-    """Measure everything in this process, and print it as it comes."""
+    """Measure everything in this process; print each result."""
     table, limits = [], {}
     for kind, shapes in sizes.items():
         for shape in shapes:
@@ -245,7 +245,7 @@ def as_markdown(results):
 
 
 def plot(table):
-    """Draw cost against the number of weights, for LIF, doubly logarithmic."""
+    """Plot the cost against the number of weights, for LIF, on log-log axes."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")

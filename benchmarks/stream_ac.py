@@ -56,7 +56,7 @@ class Network:
         return weights, biases
 
     def __call__(self, x):
-        """Return the outputs for an input, and remember what `backward` needs."""
+        """Return the outputs for an input, and store the activations for `backward`."""
         self.inputs, self.units = [x], []
         for weights, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             current = weights @ x + bias
@@ -90,13 +90,13 @@ class Network:
 
 
 class RunningVariance:
-    """Mean and variance of everything seen so far."""
+    """Mean and variance of all samples so far."""
 
     def __init__(self, shape=()):
         self.n, self.mean, self.m2 = 0, np.zeros(shape), np.zeros(shape)
 
     def add(self, x):
-        """Take one more sample into account."""
+        """Include one more sample."""
         self.n += 1
         difference = x - self.mean
         self.mean = self.mean + difference / self.n
@@ -110,7 +110,7 @@ class RunningVariance:
 
 
 class Softmax:
-    """Choice of one of several actions; the outputs are logits."""
+    """Distribution over several actions; the outputs are logits."""
 
     def __init__(self, space, rng):
         self.n_outputs, self.rng = int(space.n), rng
@@ -133,7 +133,7 @@ class Softmax:
 
 
 class Gaussian:
-    """Normal actions; the outputs are means, and what softplus makes deviations."""
+    """Normal actions; the outputs are means and, before softplus, deviations."""
 
     def __init__(self, space, rng):
         self.space, self.rng = space, rng
@@ -141,7 +141,7 @@ class Gaussian:
         self.n_outputs = 2 * self.n_actions
 
     def greedy(self, outputs):
-        """Return the action for the mean."""
+        """Return the mean action."""
         return self._send(outputs[: self.n_actions])
 
     def draw(self, outputs):
@@ -191,7 +191,7 @@ def train(task, n_steps, seed):
         target = float(reward) / float(scale.std())
         if not terminated:
             target += DISCOUNT * critic(then)[0]
-        # the last input of `critic` is that of its gradient
+        # `backward` uses the last input of `critic`
         td_error = target - critic(now)[0]
         critic.backward(np.ones(1))
         actor.backward(d_log + ENTROPY * np.sign(td_error) * d_entropy)

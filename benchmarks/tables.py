@@ -1,6 +1,6 @@
 """Write the tables of README and documentation: python benchmarks/tables.py.
 
-They are made from the files in ``benchmarks/results``.
+The tables are generated from the files in ``benchmarks/results``.
 """
 
 import json
@@ -28,7 +28,7 @@ def one_setting(tasks, names=None):
     ----------
     tasks : dict of str to dict
         ``environment steps``, and the returns ``exploring`` and ``greedy`` with their
-        ``seeds``, by task; maybe ``best possible``.
+        ``seeds``, by task; optionally ``best possible``.
     names : sequence of str, optional
         Tasks to show; None for all.
 

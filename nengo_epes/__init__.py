@@ -24,7 +24,7 @@ Arithmetic on plain arrays, in `nengo_epes.arithmetic`
     stability : which learning rates are stable, and which to try
 Figures
     plots : learning curves, value and policy over a plane of states, spikes and trace
-    demos : learning from an error that is a second late (imported by its own name)
+    demos : learning from an error delayed by 1 s (imported by its own name)
 Reinforcement learning (imported by their own names)
     rl.environment.Environment : a Gymnasium environment as a process
     rl.Agent : an agent with one setting for any environment

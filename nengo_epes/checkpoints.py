@@ -10,9 +10,9 @@ store
 * what probes have recorded;
 * the state of functions of Nodes, and of processes that keep state outside of the
   arrays of `nengo.Process.make_state`;
-* random number generators. What draws random numbers in each step, as Nengo's noise
-  processes and stochastic neurons do, continues with other numbers. `save` warns of
-  those in Nengo. The policies of this package draw by a counter, which is stored.
+* random number generators. Nengo's noise processes and stochastic neurons draw random
+  numbers in each step, and continue with other numbers. `save` warns about them. The
+  policies of this package draw by a counter, which is stored.
 
 The state of an `nengo_epes.rl.environment.Environment` is not stored either. A
 checkpoint is therefore saved at the start of an episode, and `load` resets the
@@ -48,7 +48,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _ADDRESS = re.compile(r"(?: at )?0x[0-9a-fA-F]+")
 
-# what must be the same, and what to do if it is not
+# remedy for each part of the identity that differs
 _SAME_CODE = "build the network with the code that built the saved one"
 _REMEDIES = {
     "versions": "install the versions of the file",
@@ -58,7 +58,7 @@ _REMEDIES = {
     "simulator seed": "pass the `seed` of the file to nengo.Simulator",
 }
 
-# what draws random numbers in its step
+# types that draw random numbers in each step
 _RANDOM = (
     nengo.processes.WhiteNoise,
     nengo.processes.FilteredNoise,
@@ -72,7 +72,7 @@ class CheckpointError(ValueError):
 
 
 def save(sim: nengo.Simulator, path: files.PathLike, note: object = None) -> None:
-    """Save everything that a simulation needs to be continued.
+    """Save the whole state of a simulation.
 
     Saving changes nothing in the simulation. To store only what was learned, use
     `nengo_epes.learned.save`.
@@ -95,8 +95,8 @@ def save(sim: nengo.Simulator, path: files.PathLike, note: object = None) -> Non
     Raises
     ------
     CheckpointError
-        If the simulator is closed or optimized, or if one of its environments is in
-        mid-episode; see `is_at_episode_start`.
+        If the simulator is closed or optimized, or if an environment is in mid-episode;
+        see `is_at_episode_start`.
     TypeError or ValueError
         If JSON cannot represent the note.
     OSError
@@ -139,7 +139,7 @@ def save(sim: nengo.Simulator, path: files.PathLike, note: object = None) -> Non
 
 
 def load(sim: nengo.Simulator, path: files.PathLike) -> Any:
-    """Continue a simulation from where another one was saved.
+    """Resume a saved simulation in another simulator.
 
     The network must be the same: built by the same code with the same seeds. Everything
     is checked before anything in the simulator is changed. Probes start empty.
@@ -159,9 +159,9 @@ def load(sim: nengo.Simulator, path: files.PathLike) -> Any:
     Raises
     ------
     CheckpointError
-        If the file is damaged, if it is of another network, seed, time step, precision
-        or version, or if an environment starts the episode with another observation
-        than the saved one. The simulation is unchanged then.
+        If the file is damaged, or of another network, seed, time step, precision or
+        version. Also if an environment starts the episode with another observation. The
+        simulation is unchanged then.
     OSError
         If the file cannot be read.
 
@@ -203,10 +203,10 @@ def load(sim: nengo.Simulator, path: files.PathLike) -> Any:
 def is_at_episode_start(sim: nengo.Simulator) -> bool:
     """Return whether all environments of a simulation are at the start of an episode.
 
-    Only then can `save` store the simulation. An
-    `nengo_epes.rl.environment.Environment` is at the start of an episode from the
-    simulator step in which its output ``reset`` is 1 until the last simulator step
-    before its first step; and before the first simulator step of all.
+    Only then can `save` store the simulation. For an
+    `nengo_epes.rl.environment.Environment`, the start of an episode begins in the
+    simulator step in which its output ``reset`` is 1. It lasts until the first step of
+    the environment. A simulation that has not run is at the start, too.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
-"""The forum's delayed-error task: learn from an error that is a second late.
+"""The forum's delayed-error task: learn from an error delayed by 1 s.
 
-An ensemble sees cos(t) and is to put out -cos(t); the error of its output reaches
-the learning rule ``delay`` steps late, at another phase of the task. Three lines:
+An ensemble receives cos(t) and learns to output -cos(t). The error of its output
+reaches the learning rule ``delay`` simulator steps later, at another phase of the task.
+Three rules are compared:
 
 1. ``PES`` as it is corrects activities that did not cause the error;
 2. ``PES(pre_synapse=z**-(delay + 1))`` corrects the activities of that time;
-3. ``EPES`` sees only a scalar TD error, and its eligibility trace reaches back over
-   the delay.
+3. ``EPES`` receives only a scalar TD error, and its eligibility trace spans the delay.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.learning_rules import EPES
+from nengo_epes.progress import make_bar
 from nengo_epes.synapses import z
 
 LINES = ("PES", "PES, delayed activities", "EPES")
@@ -27,9 +28,9 @@ def rules(delay=1000, learning_rate=1e-5, dt=0.001):
     Parameters
     ----------
     delay : int
-        By how many steps the error is late.
+        Delay of the error in simulator steps.
     learning_rate : float
-        The same for all three.
+        Learning rate of all three rules.
     dt : float
         The step in seconds.
 
@@ -49,7 +50,7 @@ def rules(delay=1000, learning_rate=1e-5, dt=0.001):
         "PES, delayed activities": nengo.PES(
             learning_rate, pre_synapse=z ** -(delay + 1)
         ),
-        # an Alpha of time constant tau looks back by 2 tau on average
+        # an Alpha of time constant tau has a mean delay of 2 tau
         "EPES": EPES(learning_rate, trace_synapse=nengo.Alpha(0.5 * delay * dt)),
     }
 
@@ -126,8 +127,9 @@ def run(
         Simulated time; more than twice the delay.
     delay, learning_rate, dt
         See `rules`.
-    progress_bar : bool
-        Whether to show Nengo's progress bar.
+    progress_bar : bool or callable
+        Whether to show a progress bar of tqdm. Also a function of the number of
+        simulator steps that returns a bar, such as `nengo_epes.progress.Bar`.
 
     Returns
     -------
@@ -153,8 +155,14 @@ def run(
             attr="seconds",
         )
     network, probes = build(seed, delay, learning_rate, dt)
-    with nengo.Simulator(network, dt=dt, progress_bar=progress_bar) as simulator:
-        simulator.run(seconds)
+    n_steps = round(seconds / dt)
+    with (
+        nengo.Simulator(network, dt=dt, progress_bar=False) as simulator,
+        make_bar(n_steps, progress_bar) as bar,
+    ):
+        for _ in range(n_steps):
+            simulator.step()
+            bar.update()
         time = simulator.trange(sample_every=10 * dt)
     target = simulator.data[probes["target"]][:, 0]
     output = {line: simulator.data[probes[line]][:, 0] for line in LINES}
@@ -195,7 +203,7 @@ def plot(result, axes=None):
     >>> matplotlib.use("agg")
     >>> left, right = plot(run(seconds=1.0, delay=100))
     >>> left.get_title()
-    'error 0.1 s late'
+    'error delayed by 0.1 s'
     """
     import matplotlib.pyplot as plt
 
@@ -218,8 +226,8 @@ def plot(result, axes=None):
         xlabel="time (s)",
         ylabel=f"RMSE over the last {period:.3g} s",
         yscale="log",
-        title=f"error {result['delay'] * result['dt']:g} s late",
+        title=f"error delayed by {result['delay'] * result['dt']:g} s",
     )
-    axes[1].set(xlabel="time (s)", ylabel="output", title="what was learned")
+    axes[1].set(xlabel="time (s)", ylabel="output", title="learned output")
     axes[1].legend(fontsize="small")
     return axes

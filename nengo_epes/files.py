@@ -1,4 +1,4 @@
-"""Files that are complete or not there."""
+"""Files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _writing: set[Path] = set()  # temporary files of this process
 
 
 def check_writable(path: PathLike) -> Path:
-    """Refuse a path that cannot be written, before the work for it begins.
+    """Refuse a path that cannot be written, before any work for it starts.
 
     Parameters
     ----------
     path : path
-        The file to be written.
+        File that will be written.
 
     Returns
     -------
     Path
-        The same, absolute.
+        Absolute path.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def check_writable(path: PathLike) -> Path:
 
 
 def make_folder(path: PathLike) -> Path:
-    """Make a folder, and those above it, where they are not there.
+    """Make a folder and its missing parents.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def make_folder(path: PathLike) -> Path:
     except OSError as error:
         why = "there is a file" if path.is_file() else error.strerror
         raise type(error)(
-            f"no folder {path} can be made: {why}; name another one"
+            f"{path}: cannot make this folder: {why}; name another folder"
         ) from error
     return path
 
@@ -131,9 +131,9 @@ def write_atomically(path: PathLike, write: Callable[[Path], object]) -> None:
 
 
 def _remove_abandoned(folder: Path, beginning: str, end: str) -> None:
-    """Remove temporary files whose process has been killed."""
+    """Remove temporary files of processes that were killed."""
     pattern = re.compile(rf"{re.escape(beginning)}(\d+)-[0-9a-f]+{re.escape(end)}")
-    with contextlib.suppress(OSError):  # they only take space
+    with contextlib.suppress(OSError):  # the files only take space
         for other in folder.iterdir():
             match = pattern.fullmatch(other.name)
             if match and other not in _writing and not _is_running(int(match[1])):
@@ -142,9 +142,9 @@ def _remove_abandoned(folder: Path, beginning: str, end: str) -> None:
 
 def _is_running(pid: int) -> bool:
     """Return whether another process of this machine runs."""
-    if pid == os.getpid():  # of a process that had the same number before
+    if pid == os.getpid():  # the file is of an earlier process with this number
         return False
-    if os.name == "nt":  # where signal 0 would end the process
+    if os.name == "nt":  # signal 0 would end the process there
         return True
     try:
         os.kill(pid, 0)

@@ -156,7 +156,7 @@ def save(sim: nengo.Simulator, path: PathLike) -> None:
             f"{sim.model.toplevel}: no connection has a learning rule; there is "
             "nothing to save"
         )
-    # a file that cannot be loaded must not replace one that can
+    # an unusable file must not replace a usable file
     arrays = {
         str(i): np.array(_finite(sim.signals[item.signal], item.conn), order="C")
         for i, item in enumerate(learned)
@@ -193,9 +193,8 @@ def load(sim: nengo.Simulator, path: PathLike) -> None:
     SimulatorClosed
         If the simulator is closed.
     ValueError
-        If the file was not written by `save` or is damaged, if it does not match the
-        network, or if a stored value is NaN or infinite. The simulation is unchanged
-        then.
+        If the file was not written by `save`, is damaged, does not match the network,
+        or stores NaN or infinity. The simulation is unchanged then.
     OSError
         If the file cannot be read.
 
@@ -258,8 +257,8 @@ def freeze(sim: nengo.Simulator, network: nengo.Network) -> nengo.Network:
     SimulatorClosed
         If the simulator is closed.
     ValueError
-        If the network or a part of it was not built in this simulator, if a learned
-        connection leads out of the network, or if a weight is NaN or infinite.
+        If the network or a part of it was not built in this simulator. Also if a
+        learned connection leads out of the network, or a weight is NaN or infinite.
 
     Notes
     -----
@@ -439,7 +438,7 @@ def _was_solved_with(
 def _fix_encoders(
     ens: nengo.Ensemble, built: BuiltEnsemble, scaled: FloatArray
 ) -> None:
-    """Give an ensemble encoders that Nengo scales to the learned ones."""
+    """Give an ensemble encoders that Nengo scales to the learned encoders."""
     # gain 0: the scaled encoders are 0, whatever the encoders are
     scale = np.divide(
         ens.radius, built.gain, out=np.zeros_like(built.gain), where=built.gain != 0
@@ -462,7 +461,7 @@ def _fix_weights(conn: nengo.Connection, matrix: FloatArray) -> None:
         conn.solver.compositional = False
     else:
         conn.function = conn.eval_points = None
-        # read-only once set; a new Connection would leave attributes with the old one
+        # read-only once set; a new Connection would not replace references to the old
         nengo.Connection.pre.data[conn] = conn.pre_obj.neurons
         conn.transform = matrix
 

@@ -27,7 +27,7 @@ STYLES: tuple[dict[str, Any], ...] = (
 
 
 def _subplots(rows=1, columns=1, **options):
-    import matplotlib.pyplot as plt  # it looks for a display
+    import matplotlib.pyplot as plt  # needs a display
 
     size = (4.8 * columns + 0.6, 3.4 if rows == 1 else 1.7 * rows)
     return plt.subplots(
@@ -39,8 +39,8 @@ def learning_curves(curves, window=50, over="steps", ax=None):
     """Draw how the returns of episodes grow: median and quartiles over seeds.
 
     A curve is the mean return of the last ``window`` episodes, at first of all until
-    then. It starts where every seed has finished an episode and stops where the first
-    seed stops: the median of the remaining seeds would be another one.
+    then. It starts when every seed has finished an episode. It stops when the first
+    seed stops, because the median of the remaining seeds is a different quantity.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _over_seeds(label, runs, window, over):
         )
     x = np.unique(np.concatenate(ends))
     x = x[(start <= x) & (x <= stop)]
-    # the mean of a run changes where one of its episodes ends
+    # the mean of a run changes when an episode ends
     rows = [
         _mean_of_last(run["returns"], window)[np.searchsorted(own, x, side="right") - 1]
         for own, run in zip(ends, runs, strict=True)

@@ -1,10 +1,10 @@
-"""What all tests share."""
+"""Settings and fixtures shared by all tests."""
 
 import nengo
 import pytest
 from hypothesis import HealthCheck, settings
 
-# a busy machine is no failure
+# a deadline would fail on a busy machine
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -13,7 +13,8 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True)
 def quiet_nengo():
-    """No progress bar and no decoder cache, so that no test sees another's work."""
+    """Switch off the progress bar and the decoder cache, so that tests are
+    independent."""
     nengo.rc["progress"]["progress_bar"] = "False"
     nengo.rc["decoder_cache"]["enabled"] = "False"
     yield

@@ -7,7 +7,7 @@ DT = 0.001
 
 
 class Sines:
-    """A sine in every dimension; a class, because closures cannot be pickled."""
+    """One sine in every dimension. A class, because closures cannot be pickled."""
 
     __name__ = "sines"
 
@@ -21,12 +21,12 @@ class Sines:
 
 
 def stimulus(dimensions, seed):
-    """Make a node of sines, so that all neurons get to be active."""
+    """Make a node of sines, which drives every neuron for part of the time."""
     return nengo.Node(Sines(dimensions, seed), label="stimulus")
 
 
 def connect(kind, rule, seed, neuron_type, n_pre=23, n_post=17, dimensions=2):
-    """Make a connection of this kind that learns by this rule."""
+    """Make a connection of the given kind that learns by the given rule."""
     ensembles = {"dimensions": dimensions, "neuron_type": neuron_type}
     pre = nengo.Ensemble(n_pre, **ensembles, seed=seed)
     post = nengo.Ensemble(n_post, **ensembles, seed=seed + 1, radius=1.5)
@@ -85,7 +85,7 @@ def drive(conn, **inputs):
 
 
 def run(network, steps, dt=DT, optimize=True):
-    """Simulate and return what was probed, by the labels of the probes."""
+    """Simulate; return the data of the probes by label."""
     with nengo.Simulator(network, dt=dt, optimize=optimize) as sim:
         sim.run_steps(steps)
         return {probe.label: sim.data[probe].copy() for probe in network.all_probes}

@@ -1,7 +1,7 @@
-"""A learning rule of one's own: exploratory Hebbian learning (Legenstein et al. 2010).
+"""Example of a learning rule: exploratory Hebbian learning (Legenstein et al. 2010).
 
-dW_ij = learning_rate dt / n R (x_i - mean x_i) a_j: what neuron i did otherwise than
-usual, while the reward (less a baseline) R was positive, is to become usual.
+dW_ij = learning_rate dt / n R (x_i - mean x_i) a_j: the rule reinforces the deviation
+of neuron i from its mean activity while R, reward minus baseline, is positive.
 """
 
 import numpy as np

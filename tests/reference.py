@@ -1,8 +1,8 @@
 """A numpy simulation of one connection that learns by EPES, step by step.
 
-The specification, written out as a recursion over time. It shares no arithmetic with
-the package: filters are difference equations, bounded steps are averages over lists of
-everything seen, and the pseudo-derivatives are typed again.
+It writes the specification out as a recursion over time and shares no arithmetic with
+the package: filters are difference equations, bounded steps average over lists of all
+past values, and the pseudo-derivatives are implemented independently.
 """
 
 import math
@@ -34,7 +34,7 @@ def coefficients(synapse, dt):
 
 
 class Filter:
-    """A difference equation that remembers its past inputs and outputs."""
+    """A difference equation that stores its past inputs and outputs."""
 
     def __init__(self, synapse, dt, shape):
         self.b, self.a = coefficients(synapse, dt)
@@ -42,7 +42,7 @@ class Filter:
         self.clear()
 
     def clear(self):
-        """Forget everything."""
+        """Set all past inputs and outputs to 0."""
         self.inputs = [np.zeros(self.shape) for _ in self.b]
         self.outputs = [np.zeros(self.shape) for _ in self.a]
 
@@ -75,7 +75,8 @@ class LinearTrace:
         self.value = np.zeros_like(self.value)
 
     def update(self, rate, pulse):
-        """Return the update of the weights; rate is per row or a number."""
+        """Return the update of the weights; `rate` is a number or has one entry per
+        post dimension."""
         return rate * pulse * self.value
 
 
@@ -100,7 +101,7 @@ class DutchTrace(LinearTrace):
         self.clear()
 
     def clear(self):
-        """Empty the trace, and forget the visit and the last update."""
+        """Empty the trace, and discard the visit and the last update."""
         self.value = np.zeros_like(self.value)
         self.x = np.zeros_like(self.value)
         self.last_update = np.zeros_like(self.value)
@@ -110,7 +111,7 @@ class DutchTrace(LinearTrace):
         """Visit a state."""
         self.x = np.outer(c, a)
         for i, x in enumerate(self.x):
-            # V - V_old: how far the last update moved the value of this state
+            # V - V_old: the change of this state's value by the last update
             self.surprise[i] = self.last_update[i] @ x
             old = self.value[i]
             self.value[i] = self.rho * old + (1 - self.alpha * self.rho * old @ x) * x
@@ -137,7 +138,7 @@ class ObGDStep:
         self.kappa, self.max_rate = kappa, max_rate
 
     def see(self, rho, c, a):
-        """Take in a step; this step size remembers nothing."""
+        """Receive one step; this step size has no state."""
 
     def scalar(self, rate, pulse, trace):
         """Return the factor of the trace."""
@@ -149,7 +150,7 @@ class ObGDStep:
 class IntentionalStep:
     """The step size of Sharifnassab et al. (2026), without diagonal scaling.
 
-    Every mean is an average over the list of everything seen, newest first.
+    Every mean is an average over the list of all past values, newest first.
     """
 
     def __init__(self, eta=0.5, normalize=False, clip=20.0, delta_decay=0.9998):
@@ -158,12 +159,12 @@ class IntentionalStep:
         self.sizes, self.pulses, self.limited = [], [], []
 
     def see(self, rho, c, a):
-        """Take in a step in which the trace advances."""
+        """Receive one step in which the trace advances."""
         self.rho = rho
         self.sizes.insert(0, (c @ c) * (a @ a))
 
     def scalar(self, rate, pulse, trace):
-        """Return the factor of the trace; the learning rate does not matter."""
+        """Return the factor of the trace; the learning rate has no effect."""
         if pulse == 0.0:
             return 0.0
         ages = self.keep ** np.arange(len(self.pulses) + 1)
@@ -181,7 +182,7 @@ class IntentionalStep:
         memory = self.rho ** np.arange(len(self.sizes))
         sigma = np.average(self.sizes, weights=memory)
         norm = math.sqrt(sigma) * math.sqrt((trace**2).sum())
-        # in square hertz; neurons that fire at all are far above
+        # in square hertz; far below the value of any active neuron
         return self.eta * pulse / norm if norm > 1e-12 else 0.0
 
 
@@ -323,7 +324,7 @@ BUMPS = {
 
 
 def voltage_psi(voltage, refractory_time, output, dt, bump="PiecewiseLinear", **scale):
-    """Return psi of LIF neurons, from what was probed of them in every step."""
+    """Return psi of LIF neurons from the probed voltages and spikes of every step."""
     gamma, beta = scale.get("gamma", 0.3), scale.get("beta", 1.0)
     spiked = output > 0
     # Nengo sets the voltage to 0 in the step of a spike; the threshold is 1

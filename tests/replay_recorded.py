@@ -1,13 +1,13 @@
 """Replay recorded cases of ngc-learn's REINFORCESynapse through our own code.
 
-A command: `python tests/replay_recorded.py PATH`, where PATH.json and PATH.npz are a
-recording (`tests/data/ngc_reinforce_dev` is one). It prints, for every form of the
-rule, the worst ratio of error to tolerance of each field, and exits with 1 where one
-is above 1. `test_gaussian.py` takes the arithmetic of replaying from here.
+Run `python tests/replay_recorded.py PATH`, where PATH.json and PATH.npz are a recording
+such as `tests/data/ngc_reinforce_dev`. The command prints, for every form of the rule,
+the worst ratio of error to tolerance of each field. It exits with 1 if a ratio is above
+1. `test_gaussian.py` imports the replay from this module.
 
-A *form* is a function (case, arrays) -> fields: what stands in the index about one
-case, and its arrays in float64, give the six `FIELDS`, shaped as they were recorded.
-A form that cannot do a case returns an empty dictionary. Add it to `FORMS`.
+A *form* is a function (case, arrays) -> fields. It receives the index entry of one case
+and its arrays in float64, and returns the six `FIELDS` in their recorded shapes. It
+returns an empty dictionary for a case that it does not support. Add it to `FORMS`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def spec_of(case: Case) -> gaussian.GaussianPolicySpec:
     return gaussian.GaussianPolicySpec(
         n_actions=case["A"],
         mean_activation=case["mu_act_fx"],
-        fixed_std=std if std > 0 else None,  # as ngc-learn understands it
+        fixed_std=std if std > 0 else None,  # ngc-learn's convention
         action_low=case["mu_out_min"],
         action_high=case["mu_out_max"],
         clip_before_score=True,
@@ -67,9 +67,9 @@ def spec_of(case: Case) -> gaussian.GaussianPolicySpec:
 
 
 def _transposed(values: np.ndarray) -> np.ndarray:
-    """Return a mask or count, which broadcasts to (I, 2A), so that it does to (2A, I).
+    """Transpose a mask or count from (I, 2A) to (2A, I), so that it broadcasts.
 
-    One value for all stays one value.
+    A scalar stays a scalar.
     """
     return np.atleast_2d(values).T if values.ndim else values
 
@@ -109,15 +109,16 @@ def replay(case: Case, arrays: Arrays) -> Arrays:
 def replay_in_nengo(case: Case, arrays: Arrays) -> Arrays:
     """Return the fields as `GaussianREINFORCE` computes them in a simulation.
 
-    One decision a step. Only for cases that a RectifiedLinear ensemble can be given:
-    one decision at a time, activities that are rectified, one mask for all weights.
+    There is one decision per step. The form supports the cases that a RectifiedLinear
+    ensemble can represent: batch size 1, rectified activities, one mask for all
+    weights.
     """
     if not case["nengo_ready"] or arrays["mask"].ndim > 1:
         return {}
     n_pre, n_actions, n_steps = case["I"], case["A"], case["T"]
 
     def at(values):
-        # one step more than recorded shows the last change of the weights
+        # one more step than recorded, to read the last weight change
         padded = np.concatenate([values, np.zeros_like(values[:1])])
         return lambda t: padded[round(t / DT) - 1]
 
@@ -162,17 +163,17 @@ def replay_in_nengo(case: Case, arrays: Arrays) -> Arrays:
             synapse=None,
             learning_rule_type=rule,
         )
-        # where sigma is fixed ngc-learn keeps the rows of the log standard deviations
+        # ngc-learn has rows for the log standard deviations even if sigma is fixed
         n_rows = policy.input.size_in
         nengo.Connection(decoded[:n_rows], policy.input, synapse=None)
         port = conn.learning_rule
         reward, gate = nengo.Node(at(arrays["r"])), nengo.Node(at(arrays["mask"]))
         nengo.Connection(reward, port[rule.reward], synapse=None)
         nengo.Connection(gate, port[rule.gate], synapse=None)
-        told = gaussian.decision_layout(n_rows, n_actions)
-        heard = gaussian.decision_layout(2 * n_actions, n_actions)
-        for name, where in told.items():
-            start = rule.decision.start + heard[name].start
+        sent = gaussian.decision_layout(n_rows, n_actions)
+        received = gaussian.decision_layout(2 * n_actions, n_actions)
+        for name, where in sent.items():
+            start = rule.decision.start + received[name].start
             to = port[start : start + where.stop - where.start]
             nengo.Connection(policy.decision[where], to, synapse=None)
         names = {
@@ -193,12 +194,12 @@ def replay_in_nengo(case: Case, arrays: Arrays) -> Arrays:
             sim.step()
         data = {field: sim.data[probe] for field, probe in probes.items()}
     fields = {field: values[:n_steps] for field, values in data.items()}
-    fields["W"] = data["W"][1:]  # the change of a step acts in the next
+    fields["W"] = data["W"][1:]  # a weight change takes effect in the next step
     fields["out"] = fields["out"][:, None]
     fields["obj"] = fields["obj"][:, 0]
     for field in ("dW", "W", "acc"):
         fields[field] = fields[field].transpose(0, 2, 1)
-    # a step counter is emptied after it was learned with; ngc-learn records that, too
+    # ngc-learn records the step counter after its reset, as we do
     fields["n"] = fields["n"][:, 0]
     return fields
 
@@ -212,8 +213,8 @@ FORMS: dict[str, Form] = {
 def tolerance(case: Case, arrays: Arrays, field: str) -> float:
     """Return the largest absolute error that float32 recordings allow in float64.
 
-    The recording's own rounding is known (`rel_err_vs_float64`); 20 times that leaves
-    room for it to have been larger elsewhere in the same field.
+    The rounding error of the recording is known (`rel_err_vs_float64`). The factor 20
+    allows for larger errors elsewhere in the same field.
     """
     relative = max(1e-6, 20 * case["rel_err_vs_float64"][field])
     return float(1e-7 + relative * np.abs(arrays[field]).max(initial=0.0))
@@ -224,7 +225,7 @@ def error_ratios(case: Case, arrays: Arrays, fields: Arrays) -> dict[str, float]
     ratios = {}
     for field in FIELDS:
         ours, recorded = fields[field], arrays[field]
-        if ours.shape != recorded.shape:  # or a difference could be broadcast away
+        if ours.shape != recorded.shape:  # else broadcasting may hide a difference
             raise ValueError(
                 f"case {case['id']}: {field} has shape {ours.shape}, but "
                 f"{recorded.shape} was recorded"
@@ -251,7 +252,7 @@ def worst_ratios(
 
 
 def main(arguments: list[str]) -> int:
-    """Print the worst ratios; return 1 where one is above 1 or nothing was compared."""
+    """Print the worst ratios; return 1 if one is above 1 or nothing was compared."""
     if len(arguments) != 1:
         print("usage: python tests/replay_recorded.py PATH_WITHOUT_SUFFIX")
         return 2

@@ -1,6 +1,6 @@
-"""A runner that knows only ``make_step(signals, dt, rng)`` and a dict of arrays.
+"""A runner that offers only ``make_step(signals, dt, rng)`` and a dict of arrays.
 
-A rule that runs here needs nothing of `nengo.Simulator`, so that any backend that runs
+A rule that runs here does not depend on `nengo.Simulator`, so any backend that runs
 Nengo's operators through numpy can run it.
 """
 
@@ -25,7 +25,7 @@ class Runner:
         self.steps = [op.make_step(self.arrays, dt, rng) for op in toposort(graph)]
 
     def allocate(self, signal):
-        """Make the array of a signal, or the view of another one."""
+        """Allocate the array of a signal, or create a view of its base."""
         if signal in self.arrays:
             return
         if signal.is_view:

@@ -1,4 +1,4 @@
-"""Actor and critic against an actor-critic in plain numpy, and how they evaluate."""
+"""Actor and critic against an actor-critic in plain numpy, and their evaluation."""
 
 import pickle
 
@@ -40,7 +40,7 @@ TASKS = {
 
 
 def noise_for(task):
-    """Return noise for all decisions: uniform, or normal."""
+    """Return uniform or normal noise for all decisions."""
     rng = np.random.RandomState(0)
     if task == "Pendulum-v1":
         return rng.randn(2 * N_DECISIONS, 2)
@@ -48,7 +48,7 @@ def noise_for(task):
 
 
 def learned_in_nengo(network, env, noise):
-    """Return the weights after each transition, and the ensemble as it was built."""
+    """Return the weights after each transition, and the built ensemble."""
     agent = network.actor_critic
     old = agent.node.output
     agent.node.output = ActorCriticProcess(
@@ -66,7 +66,7 @@ def learned_in_nengo(network, env, noise):
     pulses = np.flatnonzero(sim.data[probes["learn"]][:, 0])[:N_DECISIONS]
     assert len(pulses) == N_DECISIONS
     built = sim.data[network.state]
-    # a change acts in the next simulator step
+    # a weight change takes effect in the next simulator step
     course = {name: sim.data[probes[name]][pulses + 1] for name in ("critic", "actor")}
     return course, built
 
@@ -74,7 +74,7 @@ def learned_in_nengo(network, env, noise):
 def agent_in_nengo(task, every):
     """Let the network of an agent with 40 neurons learn a task."""
     env = Environment(task, TASKS[task], every, seed=SEED)
-    # so short that the means exceed it within 500 decisions
+    # the reach is so short that the means exceed it within 500 decisions
     settings = {"reach": 0.01} if task == "Pendulum-v1" else {}
     if task != "FrozenLake-v1":
         settings |= {"n_neurons": 40, "shrink": 300.0, "entropy_bonus": 0.1}
@@ -83,7 +83,7 @@ def agent_in_nengo(task, every):
 
 
 def agent_in_numpy(task, built, n_decisions=N_DECISIONS, **changes):
-    """Return what the agent of `agent_in_nengo` should learn."""
+    """Return the weights that the agent of `agent_in_nengo` must learn."""
     lambdas, options = (0.95, 0.9), {"scale": ScaledReward(GAMMA), "bonus": 0.1}
     step = {"eta": 0.04, "normalize": True, "floor": 0.2, "shrink": 300.0}
     if task == "FrozenLake-v1":
@@ -118,18 +118,20 @@ def agent_in_numpy(task, built, n_decisions=N_DECISIONS, **changes):
 
 
 def assert_same(got, expected, tolerance=1e-10):
-    """Assert that all weights are the same, relative to the largest."""
+    """Assert that all weights are equal, relative to the largest."""
     for name in ("critic", "actor"):
         scale = np.abs(expected[name]).max()
         assert scale > 0
         assert_allclose(got[name] / scale, expected[name] / scale, 0, tolerance)
 
 
-@pytest.mark.parametrize("every", [2, 5])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("task", "every"), [*((task, 2) for task in TASKS), ("CartPole-v1", 5)]
+)
 def test_agent_is_the_textbooks(task, every):
-    """All weights of critic and actor after each of 500 decisions are those of an
-    actor-critic in plain numpy, over episodes that terminate and that are truncated."""
+    """After each of 500 decisions all weights of critic and actor equal the weights of
+    an actor-critic in plain numpy, over episodes that terminate and episodes that are
+    truncated."""
     got, built = agent_in_nengo(task, every)
     expected = agent_in_numpy(task, built)
     assert_same(got, expected)
@@ -154,8 +156,8 @@ def test_agent_is_the_textbooks(task, every):
     ids=str,
 )
 def test_the_comparison_would_fail(changes):
-    """Each part of the agent matters: without it the numpy agent learns other weights
-    on CartPole, by more than a million times the tolerance."""
+    """Each part of the agent matters: a numpy agent without it learns other weights on
+    CartPole, by more than a million times the tolerance."""
     with nengo.Network(seed=SEED), nengo.Network() as net:
         state = sphere_features(40, 4, seed=SEED)
     with nengo.Simulator(net) as sim:
@@ -169,10 +171,10 @@ def test_the_comparison_would_fail(changes):
     assert max(differences) > 1e-4
 
 
-@pytest.mark.parametrize("every", [2, 5])
-@pytest.mark.parametrize("lambdas", [(0.95, 0.8), (0.0, 0.0)])
+@pytest.mark.parametrize(("every", "lambdas"), [(2, (0.95, 0.8)), (5, (0.0, 0.0))])
 def test_plain_steps(every, lambdas):
-    """With plain step sizes the rule is TD(lambda): weights are the textbook's."""
+    """With plain step sizes the rule is TD(lambda): the weights equal the textbook's
+    weights."""
     ranges, alphas = np.array([2.4, 3.0, 0.21, 3.0]), (1e-7, 1e-7)
     env = Environment(
         "CartPole-v1", TASKS["CartPole-v1"], every, observation_range=ranges, seed=SEED
@@ -213,13 +215,13 @@ def test_plain_steps(every, lambdas):
         bonus=0.1,
     )
     assert_same(got, expected)
-    # the policy is another one by now
+    # the policy has changed by now
     chosen = np.array(expected["scores"]).max(axis=1)
     assert np.ptp(chosen) > 0.2
 
 
 def actions_with(rates, n_decisions=300):
-    """Return all actions of an agent with features of some largest rates."""
+    """Return all actions of an agent whose features have the given largest rates."""
     env = Environment("CartPole-v1", seed=SEED)
     with nengo.Network(seed=SEED) as net:
         env_node = nengo.Node(env)
@@ -236,7 +238,7 @@ def actions_with(rates, n_decisions=300):
 
 
 def test_unit_of_activities_does_not_matter():
-    """Features with rates times 100 give the same episodes and values."""
+    """Features whose rates are 100 times larger give the same episodes and values."""
     slow, fast = actions_with((2.0, 5.0)), actions_with((200.0, 500.0))
     assert np.abs(slow[1]).max() > 0.1
     for one, other in zip(slow, fast, strict=True):
@@ -261,8 +263,9 @@ def small(distribution=None, every=2, switch=None, **options):
 @pytest.mark.parametrize("distribution", [Softmax(2), BoundedGaussian(2)])
 @pytest.mark.parametrize("every", [2, 3])
 def test_reset_and_pickle(distribution, every):
-    """A reset simulation learns the same again, with the same actions and episodes; a
-    pickled one resumes in mid-episode as it would have gone on."""
+    """A reset simulation learns the same weights again, with the same actions and
+    episodes; a pickled simulation resumes in mid-episode as if it had not been
+    pickled."""
     net, env_node, agent = small(distribution, every, entropy_bonus=0.01)
     with net:
         probes = [
@@ -289,8 +292,8 @@ def test_reset_and_pickle(distribution, every):
 
 
 def test_seeds():
-    """The noise follows from the network's seed: the same network makes the same
-    decisions and another seed others; two agents in one network differ."""
+    """The noise follows from the seed of the network: the same seed makes the same
+    decisions, another seed makes others; two agents in one network differ."""
     found = []
     for seed in (1, 1, 2):
         with nengo.Network(seed=seed) as net:
@@ -309,7 +312,7 @@ def test_seeds():
 
 
 class Evaluating:
-    """Evaluates from one simulator step to another."""
+    """Output 1 between two simulator steps, else 0."""
 
     __name__ = "evaluating"
 
@@ -322,8 +325,8 @@ class Evaluating:
 
 @pytest.mark.parametrize("distribution", [Softmax(2), BoundedGaussian(2)])
 def test_evaluation(distribution):
-    """While it is evaluated the agent takes its best actions, its weights and the
-    count of its noise stay, and traces are held until an episode starts."""
+    """During an evaluation the agent takes its best actions, its weights and noise
+    counter do not change, and traces are held until an episode starts."""
     start, stop = 600, 800
     net, env_node, agent = small(distribution, switch=Evaluating(start, stop))
     env = env_node.output
@@ -342,7 +345,7 @@ def test_evaluation(distribution):
         assert count.item() == before
         sim.run_steps(100)
         assert count.item() > before
-    # the change of the last step before acts in the first
+    # the weight change of the last step before the evaluation takes effect in the first
     during = sim.data[weights][start:stop]
     assert_array_equal(during, np.broadcast_to(during[0], during.shape))
     assert np.abs(during[0]).max() > 0
@@ -362,8 +365,8 @@ def test_evaluation(distribution):
 
 
 def test_after_an_evaluation():
-    """The first TD error after an evaluation belongs to an action that was drawn: the
-    evaluated transitions leave no trace in the weights."""
+    """The first TD error after an evaluation belongs to a sampled action: the evaluated
+    transitions do not affect the weights."""
     # the last evaluated simulator step makes a decision, in mid-episode
     start, stop = 601, 608
     net, env_node, agent = small(switch=Evaluating(start, stop))
@@ -401,7 +404,7 @@ def test_after_an_evaluation():
     [
         ({"state": "node"}, ValidationError, "must be an Ensemble.*sphere_features"),
         ({"neuron_type": nengo.LIF()}, ValidationError, r"nengo.Alpha\(0.005\)"),
-        ({"lambda_actor": 1.2}, ValidationError, "is 1.188.*below 1"),
+        ({"lambda_actor": 1.2}, ValidationError, r"below 1 .got 1\.188"),
         ({"discount": 1.1, "lambda_critic": 0.5}, ValidationError, "discount"),
         ({"entropy_bonus": -1.0}, ValidationError, "entropy_bonus"),
         ({"dt": 0.002}, BuildError, "dt=0.002 s.*0.001 s.*dt=0.001"),
@@ -410,7 +413,7 @@ def test_after_an_evaluation():
     ids=str,
 )
 def test_what_cannot_be_is_refused(options, error, message):
-    """As early as it can be known, with the way out."""
+    """Invalid settings are refused as early as possible, with a remedy."""
     neuron_type = options.pop("neuron_type", nengo.RectifiedLinear())
     with nengo.Network() as net:
         state = nengo.Ensemble(20, 1, neuron_type=neuron_type)
@@ -432,8 +435,8 @@ def test_too_little_noise():
 
 
 def test_place_cells_and_several_actions():
-    """Other populations and groups of actions learn, too: all weights become finite
-    numbers other than 0."""
+    """Other populations and groups of actions learn too: all weights become finite and
+    differ from 0."""
     with nengo.Network(seed=0) as net:
         state = place_cells([[-1.0], [0.0], [1.0]], 0.5)
         wave = nengo.Node(lambda t: np.sin(100 * t))

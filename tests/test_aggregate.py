@@ -14,14 +14,14 @@ TABLES = arrays(float, st.tuples(st.integers(1, 6), st.integers(1, 5)), elements
 
 @given(arrays(float, st.integers(1, 40), elements=SCORES))
 def test_interquartile_mean_is_the_trimmed_mean(scores):
-    """The interquartile mean is scipy's mean trimmed by a quarter at both ends."""
+    """The interquartile mean equals scipy's mean trimmed by a quarter at both ends."""
     expected = stats.trim_mean(scores, 0.25)
     assert interquartile_mean(scores) == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
 @given(TABLES)
 def test_interval_is_ordered_and_within_the_scores(scores):
-    """The limits are in order, and no further apart than the scores."""
+    """The limits are in order and lie within the range of the scores."""
     low, high = interval(scores, n_resamples=50)
     rounding = 1e-9 * np.abs(scores).max()
     assert scores.min() - rounding <= low <= high <= scores.max() + rounding
@@ -29,7 +29,7 @@ def test_interval_is_ordered_and_within_the_scores(scores):
 
 @given(arrays(float, st.integers(1, 6), elements=SCORES), st.integers(1, 5))
 def test_bootstrap_is_stratified(of_tasks, n_seeds):
-    """If the seeds of a task do not differ, the interval is a point, however much the
+    """If the seeds of each task have equal scores, the interval is a point, even if the
     tasks differ."""
     scores = np.repeat(of_tasks[:, None], n_seeds, axis=1)
     expected = stats.trim_mean(scores.ravel(), 0.25)
@@ -39,7 +39,7 @@ def test_bootstrap_is_stratified(of_tasks, n_seeds):
 
 @given(TABLES, st.floats(0.1, 10), st.floats(-100, 100))
 def test_aggregate_does_not_depend_on_units(scores, scale, offset):
-    """Returns in other units give the same aggregate."""
+    """A change of the unit of the returns does not change the aggregate."""
     names = [f"task {i}" for i in range(len(scores))]
     plain, other = (
         aggregate(
@@ -57,8 +57,8 @@ def test_aggregate_does_not_depend_on_units(scores, scale, offset):
 
 
 def test_interval_is_that_of_scipy(rng):
-    """For one task the limits are those of scipy's percentile bootstrap, within the
-    error of 20,000 resamples."""
+    """For one task the limits equal the limits of scipy's percentile bootstrap, within
+    the error of 20,000 resamples."""
     scores = rng.randn(1, 16)
     found = interval(scores, n_resamples=20_000)
     options = {"n_resamples": 20_000, "method": "percentile", "random_state": rng}
@@ -70,13 +70,13 @@ def test_interval_is_that_of_scipy(rng):
 
 
 def test_aggregate():
-    """Scores are 0 for the random policy and 1 for the threshold; the middle half of
-    all runs counts."""
+    """Scores are 0 for the random policy and 1 for the threshold; the aggregate is the
+    mean of the middle half of all runs."""
     returns = {"a": [-100.0, -200.0], "b": [500.0, 20.0]}
     random, thresholds = {"a": -200.0, "b": 20.0}, {"a": -100.0, "b": 260.0}
     np.testing.assert_array_equal(normalized(returns["a"], -200.0, -100.0), [1, 0])
     found = aggregate(returns, random, thresholds)
-    # of the scores 0, 0, 1 and 2 the outer two are left out
+    # the mean of 0, 0, 1 and 2 without the smallest and the largest score
     assert found["interquartile mean"] == 0.5
     assert (found["tasks"], found["seeds"]) == (2, 2)
     assert found["95 % interval"] == [0.0, 1.5]

@@ -1,4 +1,4 @@
-"""Files of arrays: what is written is read, and nothing else is."""
+"""Archives of arrays: round trips, and refusal of damaged or foreign files."""
 
 import io
 import json
@@ -36,8 +36,8 @@ numbers = (
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.dictionaries(st.text(max_size=5), numbers, max_size=3))
 def test_round_trip(tmp_path, given_arrays):
-    """Arrays of any numbers, byte order, shape and name come back bit for bit, in their
-    order, with the header."""
+    """Arrays of any values, byte order, shape and name are read bit for bit as they
+    were written, in the same order, with the header."""
     path = tmp_path / "file"
     archive.write(path, KIND, HEADER, given_arrays)
     header, found = archive.read(path, KIND)
@@ -64,8 +64,8 @@ def test_the_file_has_no_pickles_and_is_npz(tmp_path):
 
 
 def test_each_changed_byte_is_noticed(tmp_path):
-    """With a byte changed, every third of all, the file is refused by name, or, where
-    the byte has no meaning, read as it was."""
+    """With one byte changed (every third byte is tried), the file is refused by name,
+    or reads as before if the byte has no meaning."""
     path = tmp_path / "file.npz"
     archive.write(path, KIND, {"seed": 1}, {"w": np.arange(3.0)})
     content, refused = path.read_bytes(), 0
@@ -88,7 +88,7 @@ def test_each_changed_byte_is_noticed(tmp_path):
 
 
 def test_each_cut_is_noticed(tmp_path):
-    """A file that was cut, or is empty, is refused by name."""
+    """A truncated or empty file is refused by name."""
     path = tmp_path / "file.npz"
     archive.write(path, KIND, HEADER, ARRAYS)
     content = path.read_bytes()
@@ -99,7 +99,7 @@ def test_each_cut_is_noticed(tmp_path):
 
 
 def test_another_kind_or_version(tmp_path, monkeypatch):
-    """The message says what was found and what was wanted."""
+    """The message names the kind and version that were found and expected."""
     path = tmp_path / "file.npz"
     archive.write(path, KIND, HEADER, ARRAYS)
     with pytest.raises(ValueError, match=r"kind b, version 1 \(got .*a kind, version"):
@@ -110,7 +110,7 @@ def test_another_kind_or_version(tmp_path, monkeypatch):
 
 
 class Evil:
-    """Makes a file when it is unpickled."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -120,8 +120,8 @@ class Evil:
 
 
 def test_pickles_are_never_loaded(tmp_path):
-    """A member that is a pickle, or an array of objects, is refused without running
-    it."""
+    """A member that is a pickle, or an array of objects, is refused without being
+    executed."""
     path, trap = tmp_path / "file.npz", tmp_path / "trap"
     archive.write(path, KIND, HEADER, {"w": np.ones(2)})
     pickled = io.BytesIO()
@@ -155,7 +155,7 @@ def test_pickles_are_never_loaded(tmp_path):
     ids=["NaN", "object", "array of objects", "array of text", "complex"],
 )
 def test_what_cannot_be_read_is_not_written(header, given_arrays, error, tmp_path):
-    """A good file is not replaced by one that `read` would refuse."""
+    """`write` does not replace a good file by one that `read` would refuse."""
     path = tmp_path / "file.npz"
     archive.write(path, KIND, HEADER, ARRAYS)
     content = path.read_bytes()
@@ -166,7 +166,7 @@ def test_what_cannot_be_read_is_not_written(header, given_arrays, error, tmp_pat
 
 
 def test_no_file(tmp_path):
-    """It is an error of its own, and a folder that does not exist is, too."""
+    """A missing file and a missing folder raise FileNotFoundError."""
     with pytest.raises(FileNotFoundError):
         archive.read(tmp_path / "none", KIND)
     with pytest.raises(OSError):

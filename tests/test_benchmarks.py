@@ -1,4 +1,4 @@
-"""The networks of the benchmarks, each by one property that its study relies on."""
+"""Networks of the benchmarks: for each, one property that its study relies on."""
 
 import bounded_steps
 import gymnasium
@@ -11,8 +11,8 @@ from scipy import stats
 
 
 def test_gradient_of_the_hidden_layer(rng):
-    """For linear neurons, with psi their slope, `gradient` is minus the gradient of
-    half the summed squared error, here from central differences."""
+    """For linear neurons, with psi their slope, `gradient` equals minus the gradient of
+    half the summed squared error, computed by central differences."""
     activities, targets = rng.randn(6, 3), rng.randn(6, 2)
     decoders, weights = rng.randn(2, 5), rng.randn(5, 3)
     slope = rng.uniform(0.1, 1, 5)
@@ -28,14 +28,14 @@ def test_gradient_of_the_hidden_layer(rng):
         expected[index] = (losses[0] - losses[1]) / 2e-4
     psi = np.tile(slope, (6, 1))
     found = hidden_layer.gradient(psi, errors(weights), activities, decoders)
-    # differences of a quadratic function are exact but for rounding
+    # central differences of a quadratic function are exact up to rounding
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("task", ["xor", "square"])
 def test_least_error_without_hidden_learning(task):
-    """`additive_rmse` is the RMSE of the best sum of a function of each input, found by
-    least squares with a free value for every value of an input."""
+    """`additive_rmse` is the RMSE of the best sum of one function of each input, found
+    by least squares with a free value for each value of an input."""
     inputs, targets = draw(task, 7, np.random.RandomState(3))
     columns = [x == value for x in inputs.T for value in np.unique(x)]
     features = np.stack(columns, axis=1).astype(float)
@@ -47,9 +47,9 @@ def test_least_error_without_hidden_learning(task):
 
 @pytest.mark.slow
 def test_hidden_layer_learns_xor():
-    """With an error that is late, and with one that is not, random feedback comes below
-    a third of the least error without learning in the hidden layer; its updates come
-    nearer to the gradient."""
+    """With and without a delay of the error, random feedback reaches less than a third
+    of the least error without learning in the hidden layer; its updates approach the
+    gradient."""
     options = {"seed": 11, "test_seconds": 2.0, "learning_rate": 6e-3}
     found = hidden_layer.run("xor", "random feedback", seconds=16.0, **options)
     assert found["rmse"] < found["additive"] / 3 and found["signs"] == 1.0
@@ -60,7 +60,7 @@ def test_hidden_layer_learns_xor():
 
 def test_bounded_steps_do_not_diverge():
     """With ten times the largest stable learning rate the weights of a random network
-    grow beyond all bounds; with bounded steps the error falls."""
+    diverge; with bounded steps the error falls."""
     plain = bounded_steps.run(1000, "plain", 3000, chunk=500)
     assert not plain["finite"] or plain["largest_weight"][-1] > 1e20
     for line in ("ObGD", "Intentional"):
@@ -86,8 +86,9 @@ def central_difference(function, parameters):
     "space", [gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-9, 9, (2,))]
 )
 def test_gradients_of_stream_ac(space, rng, monkeypatch):
-    """What `stream_ac` adds to its trace is the gradient of the log-probability of the
-    drawn action plus that of the entropy, both by scipy, from central differences."""
+    """`stream_ac` adds to its trace the gradients of the log-probability of the sampled
+    action and of the entropy, both checked by central differences of scipy's
+    functions."""
     monkeypatch.setattr(stream_ac, "HIDDEN", 8)
     is_discrete = isinstance(space, gymnasium.spaces.Discrete)
     policy = (stream_ac.Softmax if is_discrete else stream_ac.Gaussian)(space, rng)
@@ -113,7 +114,7 @@ def test_gradients_of_stream_ac(space, rng, monkeypatch):
 
 def test_steps_of_stream_ac(rng):
     """A step by ObGD moves the output by at most the TD error over kappa, times the
-    largest gradient; without a bound in reach it is the textbook's."""
+    largest gradient; if the bound is not reached, the step is the textbook's."""
     critic = stream_ac.Network(4, 1, rng)
     for row in critic.weights[1]:
         assert np.count_nonzero(row) == 128 - 116

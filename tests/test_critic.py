@@ -19,7 +19,7 @@ ALPHA, DISCOUNT, LAMBDA, SEED = 0.3, 0.95, 0.8, 12
 
 
 def transitions(n_steps, limit=None):
-    """Let Gymnasium alone walk; return s, r, s' and the two ends of each step."""
+    """Let Gymnasium walk; return s, r, s' and the two end flags of each step."""
     walk, found, episode = RandomWalk(limit), [], 0
     seen, _ = walk.reset(seed=episode_seed(SEED, 0))
     for _ in range(n_steps):
@@ -54,7 +54,8 @@ def textbook(kind, steps, features=lambda seen: seen, lambda_=LAMBDA):
 
 
 def build(every, kind="accumulating", limit=None, **options):
-    """Return a network that evaluates the walk, its Environment, Critic and TDError."""
+    """Return a network that evaluates the walk, and its Environment, Critic and
+    TDError."""
     env = Environment(RandomWalk, {"limit": limit}, every, seed=SEED)
     with nengo.Network(seed=0) as net:
         env_node = nengo.Node(env)
@@ -92,7 +93,7 @@ def build(every, kind="accumulating", limit=None, **options):
 
 
 def course(n_steps, every, kind="accumulating", limit=None, **options):
-    """Return the weights of the network after every transition."""
+    """Return the weights of the network after each transition."""
     net, env, critic, _ = build(every, kind, limit, **options)
     with net:
         env_node = net.nodes[0]
@@ -108,11 +109,11 @@ def course(n_steps, every, kind="accumulating", limit=None, **options):
 
 @pytest.mark.parametrize(
     ("kind", "every"),
-    [("accumulating", 2), ("accumulating", 5), ("accumulating", 20), ("replacing", 5)],
+    [("accumulating", 2), ("accumulating", 5), ("replacing", 5)],
 )
 def test_random_walk(every, kind):
-    """All weights after every transition are those of the textbook, with 2, 5 and 20
-    simulator steps a decision, over five walks that terminate."""
+    """After each transition all weights equal the textbook's weights, with 2 and 5
+    simulator steps per decision, over five walks that terminate."""
     steps = transitions(600)
     expected = textbook(kind, steps)
     assert sum(terminated for *_, terminated, _ in steps) >= 5
@@ -122,8 +123,8 @@ def test_random_walk(every, kind):
 
 @pytest.mark.parametrize("every", [2, 5])
 def test_overlapping_features(every):
-    """The same where all neurons are always active, so that the value of a state
-    changes by what is learned of every other, also that of the last."""
+    """The same holds if all neurons are always active, so that learning about one state
+    changes the value of every other."""
     bias = np.linspace(0.05, 0.2, N_STATES)
     steps = transitions(400)
     expected = textbook("accumulating", steps, lambda seen: seen + bias)
@@ -133,14 +134,14 @@ def test_overlapping_features(every):
 
 @pytest.mark.parametrize("every", [2, 5])
 def test_truncated_is_not_terminated(every):
-    """Walks that are cut off after 60 steps bootstrap from the last state. The textbook
-    with truncation taken for termination gives other weights; so does that with
-    termination taken for truncation, and that whose trace outlives its episode."""
+    """Walks that are truncated after 60 steps bootstrap from the last state. The
+    textbook's weights differ if truncation counts as termination, if termination counts
+    as truncation, or if the trace is not emptied between episodes."""
     steps = transitions(800, limit=60)
     terminated, truncated = np.sum([step[-2:] for step in steps], axis=0)
     assert terminated >= 5
     assert truncated >= 5
-    bias = np.full(N_STATES, 0.1)  # so that an exit, too, would have a value
+    bias = np.full(N_STATES, 0.1)  # gives the exits a value too
 
     def features(seen):
         return seen + bias
@@ -157,8 +158,8 @@ def test_truncated_is_not_terminated(every):
 
 @pytest.mark.parametrize("step", [Intentional(0.3), ObGD(2.0, max_rate=1.0)])
 def test_bounded_steps(step):
-    """Bounded steps see the same traces and TD errors for 1, 2 and 5 simulator steps a
-    decision, so that they learn the same."""
+    """Bounded steps learn the same weights with 2, 3 and 5 simulator steps per
+    decision."""
     courses = [course(200, every, step=step) for every in (2, 3, 5)]
     assert np.abs(courses[0]).max() > 0.1
     for other in courses[1:]:
@@ -166,7 +167,7 @@ def test_bounded_steps(step):
 
 
 def test_obgd_is_the_published_one():
-    """ObGD with step size 1 for features of order 1, by its formula."""
+    """ObGD equals its published formula with step size 1 for features of order 1."""
     weights, trace = np.zeros(N_STATES), np.zeros(N_STATES)
     expected = []
     for seen, reward, after, terminated, _ in transitions(200):
@@ -183,7 +184,8 @@ def test_obgd_is_the_published_one():
 
 @pytest.mark.parametrize("lambda_", [0.01, 0.2])
 def test_short_memory(lambda_):
-    """So does a trace that decays to less than 1 / e from one decision to the next."""
+    """A trace that decays below 1 / e between two decisions gives the textbook's
+    weights."""
     steps = transitions(300)
     expected = textbook("accumulating", steps, lambda_=lambda_)
     got = course(300, 5, lambda_=lambda_)
@@ -191,7 +193,7 @@ def test_short_memory(lambda_):
 
 
 def test_no_memory():
-    """Without lambda it is TD(0)."""
+    """With lambda = 0 the rule is TD(0)."""
     steps = transitions(300)
     weights, expected = np.zeros(N_STATES), []
     for seen, reward, after, terminated, _ in steps:
@@ -204,7 +206,8 @@ def test_no_memory():
 
 @pytest.mark.parametrize("every", [2, 3])
 def test_reset_and_pickle(every):
-    """A reset simulation learns the same again; a pickled one goes on as it would."""
+    """A reset simulation learns the same weights again; a pickled simulation continues
+    as if it had not been pickled."""
     net, _, critic, td = build(every)
     with net:
         probes = [nengo.Probe(critic.learned, "weights"), nengo.Probe(td.output)]
@@ -225,8 +228,8 @@ def test_reset_and_pickle(every):
 
 
 def test_values_of_spiking_neurons():
-    """Spiking neurons with filtered activities learn values near the true ones: of a
-    wheel of two states, where 1 is earned in every second step."""
+    """Spiking neurons with filtered activities learn the values of a cycle of two
+    states, in which every second step has a reward of 1."""
 
     class Wheel(gymnasium.Env):
         observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
@@ -260,15 +263,15 @@ def test_values_of_spiking_neurons():
         value = nengo.Probe(critic.value, sample_every=0.05)
     with nengo.Simulator(net) as sim:
         sim.run(20.0)
-    # V(+) = 0.8 V(-) and V(-) = 1 + 0.8 V(+); after 200 steps within noise of spikes
+    # V(+) = 0.8 V(-) and V(-) = 1 + 0.8 V(+); spikes add noise
     low, high = 0.8 / (1 - 0.64), 1 / (1 - 0.64)
     late = sim.data[value][-40:, 0]
     assert_allclose([late[::2].mean(), late[1::2].mean()], [low, high], atol=0.15)
 
 
 def test_values_in_continuous_time():
-    """With the continuous TD error and a trace that is never held, the critic comes
-    within a tenth of V(t), the discounted integral of 1 + cos(w t), from 0."""
+    """With the continuous TD error and a trace that is never held, the critic learns
+    V(t), the discounted integral of 1 + cos(w t), within a tenth."""
     w, tau, tau_e = 2 * np.pi, 0.5, 0.1
     with nengo.Network(seed=0) as net:
         phase = nengo.Node(lambda t: [np.cos(w * t), np.sin(w * t)])
@@ -284,8 +287,8 @@ def test_values_in_continuous_time():
         nengo.Connection(nengo.Node(1.0), critic.decide, synapse=None)
         probe = nengo.Probe(critic.value)
     with nengo.Simulator(net) as sim:
-        sim.run(10.0)
-    # integral of exp(-s / tau) exp(i w (t + s)) over s from 0 on
+        sim.run(6.0)
+    # integral of exp(-s / tau) exp(i w (t + s)) over s >= 0
     wave = np.exp(1j * w * sim.trange()) * tau / (1 - 1j * w * tau)
     expected = tau + wave.real
     errors = sim.data[probe][:, 0] - expected
@@ -296,15 +299,15 @@ def test_values_in_continuous_time():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"lambda_": -0.3}, ValidationError, r"is -0\.285.*from 0, for no trace"),
-        ({"discount": 1.0, "lambda_": 1.0}, ValidationError, "is 1.*below 1"),
+        ({"lambda_": -0.3}, ValidationError, r"from 0, for no trace.*got -0\.285"),
+        ({"discount": 1.0, "lambda_": 1.0}, ValidationError, r"below 1 .got 1\)"),
         ({"spiking": True}, ValidationError, r"pre_synapse=nengo.Alpha\(0.005\)"),
         ({"dt": 0.002}, BuildError, "dt=0.002 s.*0.001 s.*dt=0.001"),
         ({"trace_type": "replacing", "lambda_": 0.0}, BuildError, "replacing trace"),
     ],
 )
 def test_what_cannot_be_is_refused(options, error, message):
-    """As early as it can be known, with the way out."""
+    """Invalid settings are refused as early as possible, with a remedy."""
     neurons = nengo.LIF() if options.pop("spiking", False) else nengo.RectifiedLinear()
     with nengo.Network() as net:
         state = nengo.Ensemble(20, 1, neuron_type=neurons)
@@ -318,7 +321,8 @@ def test_what_cannot_be_is_refused(options, error, message):
 
 @pytest.mark.parametrize("make", [lambda: nengo.Node(1.0), lambda: "state"])
 def test_state_is_an_ensemble(make):
-    """What has no neurons is refused, with what makes some."""
+    """A state that is not an ensemble is refused; the message names functions that make
+    one."""
     with (
         nengo.Network(),
         pytest.raises(ValidationError, match=r"state: .*sphere_features"),

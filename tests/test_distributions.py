@@ -1,4 +1,5 @@
-"""Distributions of actions: scores against numerical gradients, and large samples."""
+"""Distributions of actions: scores against numerical gradients, and statistics of large
+samples."""
 
 import numpy as np
 import pytest
@@ -37,8 +38,9 @@ def decide(distribution, decoded, noise, starts=False):
 
 @given(decisions())
 def test_softmax_draws_one_of_each_group(case):
-    """An action is one-hot in each group; its score is the one-hot action minus the
-    probabilities, so it sums to 0; the entropy is scipy's; all is finite."""
+    """The action is one-hot in each group. The score is the one-hot action minus the
+    probabilities, so it sums to 0. The entropy equals scipy's, and all values are
+    finite."""
     distribution, preferences, noise = case
     action, score, entropy = decide(distribution, preferences, noise)
     assert set(np.unique(action)) <= {0.0, 1.0}
@@ -49,7 +51,7 @@ def test_softmax_draws_one_of_each_group(case):
         assert chosen.sum() == 1
         assert_allclose(s, chosen - chances, rtol=0, atol=1e-14)
         assert abs(s.sum()) < 1e-14
-        # what has no chance is not chosen
+        # an alternative of probability 0 is never chosen
         assert chances[chosen.argmax()] > 0
         expected += stats.entropy(chances)
     assert_allclose(entropy, expected, rtol=1e-9, atol=1e-12)
@@ -58,7 +60,7 @@ def test_softmax_draws_one_of_each_group(case):
 
 @given(decisions())
 def test_softmax_chooses_by_share(case):
-    """The share of the chosen alternative holds the uniform number of its group."""
+    """The uniform number of a group lies in the share of the chosen alternative."""
     distribution, preferences, noise = case
     action, _, _ = decide(distribution, preferences, noise)
     parts = [groups_of(distribution, x) for x in (preferences, action)]
@@ -70,8 +72,8 @@ def test_softmax_chooses_by_share(case):
 
 @given(decisions(largest=5.0))
 def test_softmax_score_is_the_gradient(case):
-    """The score is the gradient of the log probability of all actions together, by
-    central differences."""
+    """The score is the gradient of the joint log probability of all actions, by central
+    differences."""
     distribution, preferences, noise = case
     action, score, _ = decide(distribution, preferences, noise)
 
@@ -94,8 +96,8 @@ def test_softmax_score_is_the_gradient(case):
 @pytest.mark.parametrize("h", [-700.0, 0.0, 700.0])
 @pytest.mark.parametrize("uniform", [0.0, 0.5, np.nextafter(1.0, 0.0)])
 def test_softmax_of_equal_preferences(h, uniform):
-    """All alternatives are as probable; a uniform number of 0 takes the first, and one
-    just below 1 the last."""
+    """All alternatives have the same probability; a uniform number of 0 selects the
+    first, a number just below 1 the last."""
     distribution = Softmax(5)
     action, score, entropy = decide(distribution, np.full(5, h), np.array([uniform]))
     chosen = {0.0: 0, 0.5: 2}.get(uniform, 4)
@@ -105,8 +107,8 @@ def test_softmax_of_equal_preferences(h, uniform):
 
 
 def test_softmax_never_takes_what_has_no_chance():
-    """Just below 1, what rounding leaves over goes to the last alternative that has a
-    chance; the probability of the others is exactly 0."""
+    """A number just below 1 selects the last alternative of positive probability; the
+    other probabilities are exactly 0."""
     just_below = np.array([np.nextafter(1.0, 0.0)])
     for h in ([0.1, 0.2, -1e4], [700.0, -700.0, -700.0], [1e4, 1e4, -1e4]):
         action, score, entropy = decide(Softmax(3), np.array(h), just_below)
@@ -119,7 +121,7 @@ def test_softmax_never_takes_what_has_no_chance():
 
 
 def test_softmax_frequencies():
-    """Over 20,000 decisions of two actions, each pair is as frequent as the product of
+    """Over 20,000 decisions of two actions the frequency of each pair is the product of
     its probabilities, within four standard errors."""
     distribution, n = Softmax((2, 3)), 20_000
     h = np.array([0.5, -0.5, 0.0, 1.0, -1.0])
@@ -136,7 +138,7 @@ def test_softmax_frequencies():
 
 @given(decisions())
 def test_softmax_best(case):
-    """The best action has the largest preference of each group."""
+    """The best action has the largest preference in each group."""
     distribution, preferences, _ = case
     best = groups_of(distribution, distribution.best(preferences))
     for h, chosen in zip(groups_of(distribution, preferences), best, strict=True):
@@ -144,7 +146,8 @@ def test_softmax_best(case):
 
 
 def test_softmax_is_a_value():
-    """One number is one action; equal distributions are equal and have one hash."""
+    """An integer stands for one action; equal distributions compare equal and have the
+    same hash."""
     assert Softmax(3) == Softmax((3,)) == Softmax([np.int64(3)])
     assert hash(Softmax(3)) == hash(Softmax((3,)))
     assert Softmax((3, 2)) != Softmax((2, 3))
@@ -156,14 +159,14 @@ def test_softmax_is_a_value():
 
 
 def independent(size=1, **options):
-    """Return a Gaussian without slow noise, of which the density is a product."""
+    """Return a Gaussian without slow noise, whose density is a product."""
     return BoundedGaussian(size, slow=0.0, **options)
 
 
 @pytest.mark.parametrize("std", [0.1, 0.8, 3.0])
 def test_gaussian_score_is_the_gradient(std, rng):
-    """Within the bounds the score is the gradient of the log density of the action with
-    respect to the mean, by central differences."""
+    """Within the bounds the score is the gradient of the log density with respect to
+    the mean, by central differences."""
     distribution = independent(3, std=std, reach=1.5)
     for _ in range(20):
         mean, noise = rng.uniform(-1.4, 1.4, 3), rng.randn(6)
@@ -183,8 +186,8 @@ def test_gaussian_score_is_the_gradient(std, rng):
 
 
 def test_gaussian_pulls_back():
-    """Beyond the bound the actions are those of a mean at the bound, and the mean score
-    points back, by the excess over the standard deviation."""
+    """Beyond the bound the actions equal the actions of a mean at the bound, and the
+    mean score points back, by the excess over the standard deviation."""
     distribution = independent(2, std=0.5, reach=1.5)
     decoded = np.array([2.5, -1.75])
     draws = [
@@ -204,7 +207,7 @@ def test_gaussian_pulls_back():
 
 
 def test_slow_noise():
-    """The noise has variance 1, and its correlation over k decisions is the slow share
+    """The noise has variance 1; its correlation over k decisions is the slow share
     times kept**k, within four standard errors."""
     slow, kept, n = 0.3, 0.9, 100_000
     distribution = BoundedGaussian(1, std=1.0, slow=slow, kept=kept)
@@ -221,7 +224,7 @@ def test_slow_noise():
     def correlation(k):
         return float(k == 0) if k == 0 else slow * kept ** abs(k)
 
-    # variance of an estimated autocovariance (Bartlett 1946): sum over all lags
+    # variance of an estimated autocovariance: Bartlett (1946), sum over all lags
     lags = np.arange(-300, 301)
     for k in range(6):
         got = np.mean(noise[k:] * noise[: n - k])
@@ -233,8 +236,8 @@ def test_slow_noise():
 
 
 def test_slow_noise_starts_anew():
-    """At the start of an episode the slow noise is drawn as in its stationary state,
-    and does not depend on what was before."""
+    """At the start of an episode the slow noise is drawn from its stationary
+    distribution, independently of the past."""
     distribution = BoundedGaussian(2, std=1.0, slow=1.0, kept=0.9)
     noise = np.array([0.5, -2.0, 7.0, 7.0])
     found = []
@@ -242,14 +245,14 @@ def test_slow_noise_starts_anew():
         action, _, _ = distribution.decide(np.zeros(2), noise, memory, True)
         found.append(action)
         assert_array_equal(memory, [0.5, -2.0])
-        # the next decision keeps nine tenths of it
+        # nine tenths of it remain in the next decision
         action, _, _ = distribution.decide(np.zeros(2), 0 * noise, memory, False)
         assert_allclose(action, [0.45, -1.8], rtol=1e-14)
     assert_array_equal(found, [[0.5, -2.0]] * 2)
 
 
 def test_gaussian_best_is_the_mean():
-    """The best action is the mean, in an array of its own."""
+    """The best action is a copy of the mean."""
     decoded = np.array([0.3, -7.0])
     best = BoundedGaussian(2).best(decoded)
     assert_array_equal(best, decoded)
@@ -257,7 +260,7 @@ def test_gaussian_best_is_the_mean():
 
 
 def test_noise_of_decisions():
-    """Gaussians take two normal numbers for each action."""
+    """A Gaussian takes two normal numbers for each action."""
     distribution = BoundedGaussian(3)
     noise = distribution.draw_noise(np.random.default_rng(1))
     assert noise.shape == (distribution.n_noise,) == (6,)
@@ -284,6 +287,6 @@ def test_noise_of_decisions():
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
-    """The message names the parameter, what was given, and what would be right."""
+    """The message names the parameter, its value, and the valid values."""
     with pytest.raises(ValueError, match=message):
         make()

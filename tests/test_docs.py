@@ -1,6 +1,7 @@
 """The documentation: its code runs, and it names what there is."""
 
 import inspect
+import pkgutil
 import re
 from importlib import import_module
 from pathlib import Path
@@ -56,12 +57,11 @@ def _blank(match):
 
 
 def pages():
-    """Return the pages with code; those that the docs build executes are slow."""
+    """Return the pages with code; the demonstration of the first page is slow."""
     found = []
     for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]:
         if page.exists() and code_blocks(page):
-            slow = "{code-cell}" in page.read_text(encoding="utf-8")
-            marks = [pytest.mark.slow] if slow else []
+            marks = [pytest.mark.slow] if page.name == "index.md" else []
             found.append(pytest.param(page, id=page.name, marks=marks))
     return found
 
@@ -134,3 +134,28 @@ def test_parameters_are_documented(thing):
         if parameter.kind is not parameter.VAR_KEYWORD
     ]
     assert sorted(n for n in documented if not n.startswith("**")) == sorted(taken)
+
+
+def test_inventory_names_exist():
+    """The names of other projects to which the documentation links exist."""
+    names = [
+        line.split()[1]
+        for line in (ROOT / "docs/inventory.txt").read_text("utf-8").splitlines()
+        if len(line.split()) == 3 and not line.startswith("#")
+    ]
+    assert "nengo.Connection" in names
+    for name in names:
+        assert pkgutil.resolve_name(name if "." in name else f"builtins.{name}")
+
+
+def test_gallery_has_all_notebooks():
+    """The gallery shows each notebook with a link, a download and a small picture."""
+    gallery = (ROOT / "docs/examples.md").read_text(encoding="utf-8")
+    notebooks = sorted(ROOT.glob("notebooks/*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        assert f"{{doc}}`Read <notebooks/{path.stem}>`" in gallery
+        assert f"{{download}}`Download <notebooks/{path.name}>`" in gallery
+        picture = ROOT / f"docs/_static/thumbnails/{path.stem}.png"
+        assert f":img-top: _static/thumbnails/{picture.name}" in gallery
+        assert picture.stat().st_size < 40_000

@@ -34,7 +34,7 @@ def connect(environment, action):
 
 
 def simulate(environment, action, steps, seed=0):
-    """Run an environment with an action; return its output by name."""
+    """Run an environment with an action; return its outputs by name."""
     net, _ = connect(environment, action)
     net.seed = seed
     with nengo.Simulator(net) as sim:
@@ -50,7 +50,8 @@ def named(environment, data):
 @pytest.mark.parametrize("every", [2, 3, 5])
 @pytest.mark.parametrize("end", ["terminated", "truncated", "terminated truncated"])
 def test_timing(every, end):
-    """Two episodes of three steps: the output in each simulator step."""
+    """The output of each simulator step of two episodes of three steps is as
+    documented."""
     options = {"length": 3, "end": end}
     env = Environment(Counter, options, every)
     got = simulate(env, [0, 0, 1], 8 * every)
@@ -76,8 +77,8 @@ def test_timing(every, end):
 
 
 def test_the_environment_takes_the_action_at_the_start_of_a_slot():
-    """The first step of a slot takes the action of the last step of the slot before;
-    one-hot actions start where the space starts."""
+    """The first step of a slot uses the action of the last step of the previous slot;
+    one-hot actions start at the first action of the space."""
     counter = Counter(length=100)
     env = Environment(counter, steps_per_action=4)
     with nengo.Network() as net:
@@ -93,8 +94,9 @@ def test_the_environment_takes_the_action_at_the_start_of_a_slot():
 
 
 def test_episodes_have_seeds_of_their_own():
-    """Episode k is reset with the k-th seed of the environment's seed; without one, the
-    seed follows from the network's; two environments of a network differ."""
+    """Episode k is reset with the k-th seed derived from the environment's seed.
+    Without a seed, it follows from the network's seed; two environments of a network
+    differ."""
     counter = Counter(length=2)
     simulate(Environment(counter, seed=7), [1, 0, 0], 16)
     # words of numpy's SeedSequence, halved
@@ -132,8 +134,8 @@ REGISTERED = (
 
 @pytest.mark.parametrize("name", REGISTERED)
 def test_registered_environments(name):
-    """Gymnasium's own environments, stepped directly, give the same observations,
-    rewards and episodes."""
+    """Observations, rewards and episodes of Gymnasium's environments equal a direct
+    loop's."""
     env = Environment(name, seed=3)
     action = np.full(env.n_actions, 0.3)
     got = simulate(env, action, 200)
@@ -160,7 +162,7 @@ def test_registered_environments(name):
 
 
 def test_id_with_a_module():
-    """An id that names the module of the environment imports the module."""
+    """An id of the form module:id imports the module."""
     env = Environment("gymnasium.envs.classic_control:CartPole-v1")
     assert env.action_sizes == [2]
 
@@ -189,7 +191,7 @@ def test_observation_range():
 
 
 def test_info():
-    """A function of the info adds its numbers to the end of the output."""
+    """The numbers that a function of the info returns are appended to the output."""
 
     class Told(Counter):
         def reset(self, *, seed=None, options=None):
@@ -221,7 +223,7 @@ def test_info():
 
 
 def test_attributes_of_the_spaces():
-    """The spaces are Gymnasium's; `repr` shows the settings."""
+    """The spaces are Gymnasium's, and `repr` shows the settings."""
     env = Environment("Pendulum-v1", {"g": 9.0}, seed=3)
     assert env.action_space == spaces.Box(-2.0, 2.0, (1,))
     assert env.observation_space.shape == (3,)
@@ -247,7 +249,7 @@ def raises(error):
     return fail
 
 
-# wrong value of one step; what the message says of it
+# wrong value of one step; pattern of the message
 WRONG_STEPS = {
     "observation None": ({0: None}, "array of numbers of shape .2,. .got None"),
     "observation of another shape": ({0: np.zeros(3)}, r"shape \(2,\)"),
@@ -322,8 +324,8 @@ WRONG_PARTS = {
 
 
 def assert_stops(make, step, message):
-    """The environment stops the simulation; the message names the place and a remedy;
-    the environment has been closed, once, although the simulator is open."""
+    """Assert that the environment stops the simulation. The message names the place and
+    a remedy; the environment has been closed once, although the simulator is open."""
     ledger = Ledger(make)
     env = Environment(ledger.open)
     net, env_node = connect(env, [1, 0])
@@ -337,7 +339,7 @@ def assert_stops(make, step, message):
         assert re.search(r"; (return|an environment)", text)
         assert len(text) < 500
         assert ledger.opened == ledger.closed == 2
-        # it stays stopped, and says why
+        # later steps raise the same reason
         with pytest.raises(SimulationError, match=r"closed by an error; reset"):
             sim.step()
         with pytest.raises(ValueError, match="error has closed the environment"):
@@ -350,28 +352,29 @@ def assert_stops(make, step, message):
 
 @pytest.mark.parametrize("fault", WRONG_STEPS)
 def test_wrong_values_of_a_step(fault):
-    """Each of the five values that `step` returns is checked."""
+    """Each of the five values that `step` returns is validated."""
     replaced, message = WRONG_STEPS[fault]
     assert_stops(lambda: Faulty(replaced), 2, message)
 
 
 @pytest.mark.parametrize("fault", WRONG_ANSWERS)
 def test_wrong_answers_of_a_step(fault):
-    """`step` returns a tuple of five values."""
+    """`step` must return a tuple of five values."""
     answer, message = WRONG_ANSWERS[fault]
     assert_stops(lambda: Faulty(answer=answer), 2, message)
 
 
 @pytest.mark.parametrize("fault", WRONG_STARTS)
 def test_wrong_answers_of_a_reset(fault):
-    """`reset` returns an observation and a dictionary."""
+    """`reset` must return an observation and a dictionary."""
     start, message = WRONG_STARTS[fault]
     assert_stops(lambda: Faulty(start=start), 0, message)
 
 
 @pytest.mark.parametrize("fault", WRONG_PARTS)
 def test_observations_outside_their_space(fault):
-    """Observations of each kind of space are checked, and the part is named."""
+    """Observations of each kind of space are validated, and the message names the
+    part."""
     space, observation, message = WRONG_PARTS[fault]
 
     class Faulty(gymnasium.Env):
@@ -391,7 +394,7 @@ def test_observations_outside_their_space(fault):
 
 @pytest.mark.parametrize("where", ["answer", "start"])
 def test_errors_of_the_environment(where):
-    """An error that the environment raises passes through, with a note of the place."""
+    """An error of the environment propagates, with a note of the place."""
     ledger = Ledger(lambda: Faulty(**{where: raises(KeyError("lives"))}))
     with pytest.raises(KeyError, match="lives") as caught:
         simulate(Environment(ledger.open), [1, 0], 100)
@@ -403,7 +406,7 @@ def test_errors_of_the_environment(where):
 
 
 def test_reset_without_a_seed():
-    """An environment whose `reset` takes no seed is named."""
+    """An environment whose `reset` takes no seed is refused by name."""
 
     class Old(Counter):
         def reset(self):
@@ -429,7 +432,7 @@ def test_reset_without_a_seed():
     ],
 )
 def test_values_that_plain_loops_take(values, expected):
-    """Numbers and flags of any numerical type, and arrays of size 1, are taken."""
+    """Numbers and flags of any numeric type, and arrays of size 1, are accepted."""
     env = Environment(lambda: Faulty(values))
     got = simulate(env, [1, 0], 14)  # 4 slots of episode 0, then 3 of episode 1
     names = ("reward", "terminated", "truncated")
@@ -475,8 +478,8 @@ WAY_OUT = r"ObservationWrapper.*returns a vector"
     ],
 )
 def test_refused_spaces_and_parameters(environment, options, message):
-    """The message names the space or the value, and the way out; the environment that
-    was opened has been closed."""
+    """The message names the space or the value, and a remedy; the environment that was
+    opened has been closed."""
     ledger = Ledger(environment)
     with pytest.raises(ValidationError, match=message):
         Environment(ledger.open, **options)
@@ -488,7 +491,8 @@ def vector():
 
 
 def test_refused_environments():
-    """Only an id, a constructor of an environment, or an environment is accepted."""
+    """An environment must be an id, a constructor or an environment; everything else is
+    refused."""
     several = vector()
     for environment, options, message in (
         (3, {}, "id of a registered.*got 3.*; pass one of the three"),
@@ -515,7 +519,7 @@ def test_actions_that_are_not_finite():
 
 
 def test_without_gymnasium(monkeypatch):
-    """The message names the extra."""
+    """Without Gymnasium the message names the extra."""
     monkeypatch.setitem(__import__("sys").modules, "gymnasium", None)
     with pytest.raises(ImportError, match=r"nengo-epes\[environments\]"):
         Environment("CartPole-v1")
@@ -529,11 +533,11 @@ def network(ledger):
 
 
 def test_closed_with_the_simulator():
-    """Environments are opened and closed equally often: by `with`, by `close`, and by
-    `Simulator.reset`, which closes the old one before it opens a new one."""
+    """`with`, `close` and `Simulator.reset` close every environment that was opened; a
+    reset closes the old environment before it opens a new one."""
     ledger = Ledger()
     net, env_node = network(ledger)
-    assert ledger.opened == ledger.closed == 1  # the spaces have been read
+    assert ledger.opened == ledger.closed == 1  # once, to read the spaces
     with nengo.Simulator(net) as sim:
         gym_env = open_environment_of(sim, env_node)
         assert (ledger.opened, ledger.closed) == (2, 1)
@@ -548,7 +552,8 @@ def test_closed_with_the_simulator():
 
 
 def test_closed_without_garbage_collection():
-    """Counting references is enough, also for a simulator that nobody closes."""
+    """Reference counting closes the environment, even if the simulator is never
+    closed."""
     ledger = Ledger()
     gc.collect()
     gc.disable()
@@ -594,7 +599,7 @@ def test_closed_next_to_learning():
 
 
 def test_closed_after_an_error_in_the_build():
-    """An operator that cannot be made leaves no open environment."""
+    """If an operator cannot be built, no environment stays open."""
 
     class Failing(nengo.Process):
         def make_step(self, shape_in, shape_out, dt, rng, state):
@@ -604,16 +609,16 @@ def test_closed_after_an_error_in_the_build():
     net, _ = network(ledger)
     with net:
         nengo.Node(Failing(), size_out=1)
-    # Nengo warns, although nobody could have closed this simulator
+    # Nengo warns, although this simulator cannot be closed
     with pytest.warns(ResourceWarning, match="deallocated while open"):
         with pytest.raises(RuntimeError, match="out of luck") as caught:
             nengo.Simulator(net)
-        del caught  # and with its traceback the simulator
+        del caught  # frees the simulator, which its traceback refers to
     assert ledger.opened == ledger.closed
 
 
 def test_closed_after_an_error_elsewhere():
-    """An error of another Node leaves the environment open until `with` ends."""
+    """After an error in another Node, the environment stays open until `with` ends."""
     ledger = Ledger()
     net, env_node = network(ledger)
     with net:
@@ -627,8 +632,8 @@ def test_closed_after_an_error_elsewhere():
 
 
 def test_interrupted():
-    """Ctrl-C inside an environment step leaves the environment open, and the simulation
-    can be continued; `with` closes it."""
+    """After Ctrl-C inside an environment step, the environment is open and the
+    simulation can continue; `with` closes it."""
 
     class Interrupted(Counter):
         def step(self, action):
@@ -649,7 +654,8 @@ def test_interrupted():
 
 
 def test_two_simulators():
-    """Two simulators of a network, or of one built model, have an environment each."""
+    """Two simulators of one network, or of one built model, have one environment
+    each."""
     ledger = Ledger()
     net, env_node = network(ledger)
     model = nengo.builder.Model()
@@ -672,8 +678,8 @@ def test_two_simulators():
 
 
 def test_one_at_a_time():
-    """A resource that one environment holds at a time, such as a port, is free for the
-    next simulator, and for the same one after a reset."""
+    """An exclusive resource of the environment, such as a port, is free for the next
+    simulator, and for the same simulator after a reset."""
 
     class OnePort(Counter):
         taken = False
@@ -696,7 +702,7 @@ def test_one_at_a_time():
 
 
 def test_ready_made_environment():
-    """An environment that was handed in is reset, and never closed."""
+    """A ready-made environment is reset but never closed."""
     closed = []
     counter = Counter()
     counter.close = lambda: closed.append(1)
@@ -715,7 +721,7 @@ def test_ready_made_environment():
 
 
 def test_nodes_that_are_no_environment():
-    """Asking for the environment of another Node is an error."""
+    """`open_environment_of` refuses every other Node."""
     net, env_node = connect(Environment(Counter), [1, 0, 0])
     with net:
         other = nengo.Node(nengo.processes.WhiteNoise(), size_out=1)
@@ -728,8 +734,9 @@ def test_nodes_that_are_no_environment():
 
 
 @pytest.mark.parametrize("optimize", [True, False])
-def test_equal_environments_are_told_apart(optimize):
-    """Two Nodes that share an Environment, and one with an equal one, have three."""
+def test_equal_environments_are_distinct(optimize):
+    """Two Nodes that share an Environment, and a third with an equal one, have three
+    environments."""
     env = Environment("CartPole-v1")
     with nengo.Network(seed=0) as net:
         nodes = [nengo.Node(e) for e in (env, env, Environment("CartPole-v1"))]
@@ -749,7 +756,7 @@ def cart_pole():
 
 
 class Fading(gymnasium.Wrapper):
-    """Counts all steps that it has ever seen, and shifts rewards by the count."""
+    """Wrapper that counts all of its steps and adds the count to the rewards."""
 
     total = 0
 
@@ -769,7 +776,7 @@ class Fading(gymnasium.Wrapper):
     ],
 )
 def test_reset_repeats_the_run(make):
-    """`Simulator.reset` repeats all episodes, also with a wrapper that remembers."""
+    """`Simulator.reset` repeats all episodes, even with a wrapper that has state."""
     env = Environment(make, seed=1)
     net, _ = connect(env, [0, 1])
     with nengo.Simulator(net) as sim:
@@ -782,10 +789,10 @@ def test_reset_repeats_the_run(make):
 
 
 def test_pickle():
-    """A pickled simulation resumes in mid-episode; after a reset it starts anew; other
-    simulators do not disturb it."""
+    """A pickled simulation resumes in mid-episode and repeats itself after a reset;
+    other simulators do not affect it."""
     env = Environment("CartPole-v1", steps_per_action=3)
-    # falls after some ten steps, so that a later reset is among them
+    # the pole falls after about ten steps, so the run includes later resets
     net, _ = connect(env, [0, 1])
     with nengo.Simulator(net) as sim, nengo.Simulator(net) as other:
         other.run_steps(7)
@@ -815,7 +822,8 @@ def wrapped_easy():
 
 
 def test_pickles_without_state_are_refused():
-    """A pickle of an EzPickle environment would start its episode again."""
+    """Pickling an EzPickle environment is refused, because it would restart its
+    episode."""
     net, _ = connect(Environment(wrapped_easy), [1, 0, 0])
     with nengo.Simulator(net) as sim:
         with pytest.raises(TypeError, match="Easy: cannot be pickled with its state"):
@@ -823,7 +831,7 @@ def test_pickles_without_state_are_refused():
 
 
 def test_weak_reference_of_the_process():
-    """An open environment belongs to its simulator, not to the user's `Environment`."""
+    """The simulator owns the open environment; the user's `Environment` does not."""
     env = Environment(Counter)
     net, env_node = connect(env, [1, 0, 0])
     with nengo.Simulator(net) as sim:
@@ -842,7 +850,7 @@ def test_process_without_a_simulator():
 
 
 def test_videos(tmp_path):
-    """The wrapper that records videos writes all of them, also the last one."""
+    """The wrapper that records videos writes all of them, including the last."""
     pytest.importorskip("moviepy")
 
     def make():

@@ -1,4 +1,4 @@
-"""Errors in an EPES connection are reported by name, value and remedy."""
+"""Errors in an EPES connection are reported with name, value and remedy."""
 
 import nengo
 import numpy as np
@@ -56,13 +56,14 @@ from nengo_epes.arithmetic import step_sizes
     ],
 )
 def test_bad_parameters(options, message):
-    """A bad parameter is refused when it is given."""
+    """The constructor refuses a bad parameter."""
     with pytest.raises(ValidationError, match=message):
         EPES(**options)
 
 
 def test_inputs_that_were_not_asked_for():
-    """The slices follow the controls; one that was not asked for says how to ask."""
+    """The slices follow the order of the controls; the message for a missing control
+    names the setting that adds it."""
     rule = EPES(size_eligibility=3, controls=("reset", "hold"))
     parts = [rule.td_error, rule.eligibility, rule.reset, rule.hold]
     assert [list(range(9))[part] for part in parts] == [[0], [1, 2, 3], [4], [5]]
@@ -102,8 +103,8 @@ def build(kind, rule, **inputs):
     ],
 )
 def test_what_does_not_fit(kind, rule, message):
-    """What does not fit the connection is refused when the model is built, with the
-    connection's name."""
+    """A rule that does not fit its connection is refused when the model is built, with
+    the name of the connection."""
     inputs = {"td_error": 1.0, "eligibility": np.ones(rule.size_eligibility)}
     with pytest.raises(BuildError, match="Connection from.*" + message):
         build(kind, rule, **inputs)
@@ -139,7 +140,7 @@ def on_connection(pre, post, rule=None, **options):
 )
 @pytest.mark.filterwarnings("ignore:.*sparse:UserWarning")
 def test_connections_that_cannot_learn(make, error, message):
-    """What EPES and Nengo cannot learn on is refused, not silently wrong."""
+    """Connections on which EPES or Nengo cannot learn are refused."""
     with nengo.Network() as net:
         a, b = nengo.Ensemble(20, 2), nengo.Ensemble(20, 2)
         with pytest.raises(error, match=message):
@@ -148,8 +149,8 @@ def test_connections_that_cannot_learn(make, error, message):
 
 
 def test_wrong_dimensions_on_the_port():
-    """A connection that is not as wide as the port is refused, with the slices of the
-    port in the message."""
+    """A connection of another width than the port is refused, and the message lists the
+    slices of the port."""
     rule = EPES(controls="hold")
     with nengo.Network():
         a = nengo.Ensemble(20, 2)
@@ -171,8 +172,8 @@ def test_wrong_dimensions_on_the_port():
     ],
 )
 def test_half_of_the_port_connected(missing, name):
-    """A rule without third factor, or without eligibility, warns that it never learns,
-    and names the slice."""
+    """A rule without third factor or without eligibility never learns, and gives a
+    warning that names the slice."""
     inputs = {"td_error": 1.0, "eligibility": 1.0}
     del inputs[missing]
     with pytest.warns(NengoWarning, match=f"nothing is connected to .*{name}"):
@@ -180,18 +181,19 @@ def test_half_of_the_port_connected(missing, name):
 
 
 def test_parts_of_the_port_in_a_subnetwork():
-    """Connections to the port are found wherever in the network they were made."""
+    """Connections to the port are found in every network that contains them."""
     with nengo.Network(seed=0) as net:
         with nengo.Network():
             conn = connect("node", EPES(size_eligibility=2), 0, nengo.LIF())
         whole = nengo.Node([1.0, 2.0, 3.0])
         nengo.Connection(whole, conn.learning_rule)
-    with nengo.Simulator(net):  # warnings are errors
+    with nengo.Simulator(net):  # a warning would be an error
         pass
 
 
 class Broken(nengo.Process):
-    """Puts out a value at one step; a Node's function would be checked by Nengo."""
+    """Process that outputs a given value from step 5 on. Nengo would validate a Node's
+    function."""
 
     def __init__(self, value, size):
         self.value = value
@@ -211,7 +213,7 @@ class Broken(nengo.Process):
 @pytest.mark.parametrize("optimize", [True, False])
 def test_port_not_finite(part, value, optimize):
     """A TD error or eligibility that is not finite stops the simulation before the
-    weights are touched, and the message names rule, input, value and time."""
+    weights change; the message names rule, input, value and time."""
     inputs = {"td_error": Broken(1.0, 1), "eligibility": Broken(1.0, 2)}
     inputs[part] = Broken(value, 1 if part == "td_error" else 2)
     with nengo.Network(seed=0) as net:
@@ -228,7 +230,7 @@ def test_port_not_finite(part, value, optimize):
 
 
 def test_activities_not_finite():
-    """Activities that are not finite stop the simulation, too."""
+    """Activities that are not finite stop the simulation."""
 
     class Runaway(nengo.RectifiedLinear):
         def step(self, dt, J, output):
@@ -252,7 +254,7 @@ def test_activities_not_finite():
 
 
 def test_delays_of_the_port():
-    """A delayed TD error meets the trace of its arrival, to the step."""
+    """A delayed TD error multiplies the trace of the step in which it arrives."""
     with nengo.Network(seed=0) as net:
         conn = connect("node", EPES(size_eligibility=2), 0, nengo.LIF())
         rule = conn.learning_rule_type

@@ -19,7 +19,7 @@ def eligibility(t):
 
 
 def simulate(kind, neuron_type, post_derivative, feedback, n_steps=400):
-    """Return what was probed of rule and postsynaptic neurons, by name."""
+    """Return the data of the probes of rule and postsynaptic neurons, by name."""
     rule = EPES(
         1e-5,
         trace_synapse=TAU,
@@ -32,7 +32,7 @@ def simulate(kind, neuron_type, post_derivative, feedback, n_steps=400):
         drive(conn, td_error=lambda t: np.sin(20 * t), eligibility=eligibility)
         is_direct = isinstance(conn.post_obj, nengo.ensemble.Neurons)
         post = conn.post_obj.ensemble if is_direct else conn.post_obj
-        # enough current that all of them fire, through a connection of its own
+        # enough current that all neurons fire, through a separate connection
         nengo.Connection(nengo.Node(np.full(17, 1.5)), post.neurons, synapse=None)
         probes = {
             name: nengo.Probe(conn.learning_rule, name) for name in rule.probeable
@@ -79,14 +79,14 @@ BUMPS = {
 @pytest.mark.parametrize("kind", ["neurons", "neuron slices", "weight solver"])
 @pytest.mark.parametrize("surrogate", BUMPS, ids=lambda s: s.__name__)
 def test_voltage(surrogate, kind):
-    """On spiking neurons the trace is the written-out one: psi at the threshold in the
-    step of a spike, 0 in refractory steps, that of the voltage in all others."""
+    """For spiking neurons the trace equals the written-out trace: psi at the threshold
+    in the step of a spike, 0 in refractory steps, psi of the voltage in all others."""
     psi = surrogate(gamma=0.4, beta=0.7)
     data, matrix = simulate(kind, nengo.LIF(), psi, nengo.dists.Uniform(-1, 1))
     voltage, left = data["post voltage"], data["post refractory_time"]
     spiked = data["post output"] > 0
     expected = 0.4 * BUMPS[surrogate](0.7 * np.abs(np.where(spiked, 1, voltage) - 1))
-    # what was left of the refractory period when the step began
+    # remaining refractory time at the start of the step
     expected[~spiked & (left >= DT)] = 0.0
     assert np.any(spiked) and np.any(expected == 0)
     assert_written_out(data, matrix, expected)
@@ -97,7 +97,7 @@ RATES = [nengo.LIFRate(), nengo.RectifiedLinear(), nengo.Sigmoid(), nengo.Tanh()
 
 @pytest.mark.parametrize("neuron_type", RATES, ids=lambda n: type(n).__name__)
 def test_rate(neuron_type):
-    """On rate neurons psi is the slope of the rate over the input current."""
+    """For rate neurons psi is the slope of the rate over the input current."""
     data, matrix = simulate("neurons", neuron_type, "auto", "encoders")
     current = data["post input"]
     step = 1e-6
@@ -108,7 +108,7 @@ def test_rate(neuron_type):
 
     slope = (rates(current + step) - rates(current - step)) / (2 * step)
     psi = data["post_derivative"]
-    # differences at a kink are no slope; 1e-5 is that of differences themselves
+    # kinks have no slope; 1e-5 is the error of the differences
     smooth = np.abs(current - (1 if "LIF" in repr(neuron_type) else 0)) > 1e-3
     assert_allclose(psi[smooth], slope[smooth], rtol=1e-5, atol=1e-5 * psi.max())
     assert_written_out(data, matrix, psi)
@@ -134,7 +134,8 @@ def test_auto_is_the_triangle_for_lif():
     ],
 )
 def test_no_such_derivative(kind, neuron_type, psi, message):
-    """Where there is no pseudo-derivative, or another neuron's, the build refuses."""
+    """The build refuses neurons without a pseudo-derivative, and a pseudo-derivative of
+    other neurons."""
     rule = EPES(size_eligibility=2, post_derivative=psi)
     inputs = {"td_error": 1.0, "eligibility": np.ones(2), "neuron_type": neuron_type}
     with pytest.raises(BuildError, match="Connection from.*" + message):
@@ -149,7 +150,7 @@ def test_no_such_derivative(kind, neuron_type, psi, message):
     ],
 )
 def test_bad_parameters(options, message):
-    """What is no pseudo-derivative or step is refused when it is given."""
+    """The constructor refuses an invalid pseudo-derivative or step."""
     with pytest.raises(ValidationError, match=message):
         EPES(**options)
 
@@ -164,8 +165,8 @@ STEPS = [
 @pytest.mark.parametrize("trace_synapse", [None, 0.02])
 @pytest.mark.parametrize("step", STEPS, ids=repr)
 def test_bounded_step(step, trace_synapse):
-    """The change is the trace times what the step's plain function gives, called with
-    what the rule saw, held steps and all."""
+    """The weight change is the trace times the result of the step's function, called
+    with the values that the rule received, held steps included."""
     rule = EPES(
         5e-2,
         trace_synapse=trace_synapse,
@@ -199,7 +200,7 @@ def test_bounded_step(step, trace_synapse):
 
 
 def test_steps_that_do_not_fit_the_trace():
-    """Bounded steps are refused where they would be wrong."""
+    """Bounded steps are refused for traces for which they are not valid."""
     for options, message in (
         ({"trace_type": "dutch"}, "dutch trace has its own step size"),
         (

@@ -1,4 +1,5 @@
-"""Random connections that learn by EPES, against the simulation in reference.py."""
+"""Random connections that learn by EPES, compared with the simulation in
+reference.py."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from nengo_epes.arithmetic import step_sizes, surrogates
 
 # Nengo's Sigmoid computes exp(-J), and infinity gives the right rate
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in exp")
-N_CASES = 130
+N_CASES = 110
 PROBES = (
     "error",
     "td_error",
@@ -40,7 +41,7 @@ RATES = [nengo.LIFRate(), nengo.RectifiedLinear(), nengo.Sigmoid(), nengo.Tanh()
 
 @dataclass
 class Case:
-    """A random connection and everything that drives it."""
+    """A random connection and all of its inputs."""
 
     seed: int
     kind: str
@@ -87,7 +88,7 @@ def draw(seed):
     )
     is_vector = is_vector and size > 1
     psi = draw_psi(choose, to_neurons, post_type)
-    # weights reach neurons with gains of about 10, and slopes of rates are about 100 Hz
+    # gains of neurons are about 10, and slopes of rates about 100 Hz
     scale = 1e-3 if to_neurons else 1.0
     if psi == "auto" and post_type != SPIKES:
         scale *= 1e-2
@@ -106,14 +107,14 @@ def draw(seed):
         **draw_limits(choose),
     }
     td_error = 20 * rng.randn(n_steps, settings["size_td_error"])
-    # agents send one TD error per decision
+    # one TD error per decision, as in an agent
     if rng.rand() < 0.5:
         td_error[np.arange(n_steps) % 5 > 0] = 0.0
     g = rng.randn(n_steps, size_g)
     if trace_type == "replacing":
         g = positive((n_steps, size_g), rng)
     if trace_type == "dutch":
-        # the step size times the square of a visit has to be below 1
+        # stability: step size times squared norm of a visit below 1
         g *= 0.2
         settings["learning_rate"] = 5e-8
         settings["post_derivative"] = None
@@ -155,7 +156,7 @@ STEPS = [
 
 
 def draw_synapses(choose, trace_type, step):
-    """Draw the filters; only an accumulating trace may have any filter."""
+    """Draw the filters; only an accumulating trace admits every filter."""
     pre = [None, 0.005, nengo.Lowpass(0.02), z**-3]
     trace = [0.01, 0.03, nengo.Lowpass(0.2)]
     if trace_type == "dutch":
@@ -185,7 +186,7 @@ def draw_limits(choose):
 
 
 def draw_feedback(rng, choose, n_post, dimensions, to_neurons, trace_type):
-    """Draw the dimensions of what B carries, and the setting ``feedback``."""
+    """Draw the number of dimensions that B maps, and the setting ``feedback``."""
     matrix = positive if trace_type == "replacing" else lambda s, r: r.randn(*s)
     columns = int(rng.choice([1, 2, 3, n_post // 2 + 1]))
     options = [
@@ -195,11 +196,11 @@ def draw_feedback(rng, choose, n_post, dimensions, to_neurons, trace_type):
     ]
     if trace_type != "dutch":
         options += [(columns, nengo.dists.Uniform(0.1, 1.0))]
-    # without a name, the first that fits of encoders, rows, broadcast
+    # without a name: the first of encoders, rows and broadcast that fits
     if not to_neurons:
         options += [(1, None), (n_post, None)]
     elif trace_type == "accumulating":
-        # encoders are negative for half of the neurons, and as large as the gains
+        # half of the encoders are negative, all are as large as the gains
         options += [(dimensions, "encoders"), (dimensions, None)]
     elif n_post != dimensions:
         options += [(n_post, None)]
@@ -207,7 +208,7 @@ def draw_feedback(rng, choose, n_post, dimensions, to_neurons, trace_type):
 
 
 def count_post(kind, dimensions, sizes):
-    """Return the number of rows of the weights."""
+    """Return the number of post dimensions or neurons."""
     if kind == "neuron slices":
         return len(range(sizes[1])[1:7:2])
     if kind == "post list":
@@ -218,7 +219,7 @@ def count_post(kind, dimensions, sizes):
 
 
 class Table:
-    """A function of time that looks up a table, one row per step, again and again."""
+    """Function of time that repeats the rows of a table, one per step."""
 
     __name__ = "table"
 
@@ -230,13 +231,14 @@ class Table:
 
 
 def build(case, probed=(), beside=None):
-    """Make the network of a case; return it, the connection and its ensembles."""
+    """Make the network of a case; return the network, the connection and its
+    ensembles."""
     rng = np.random.RandomState(1000 + case.seed)
     n_pre, n_post = case.sizes
     d, n_steps = case.dimensions, case.n_steps
     rule = EPES(**case.settings)
     rules = rule if beside is None else {"epes": rule, "beside": beside}
-    # without a synapse, so that the post side comes after the product in each step
+    # no synapse, so that the post side is simulated after the product in each step
     learns = {"learning_rule_type": rules, "seed": case.seed, "synapse": None}
 
     def wave(dimensions, size):
@@ -250,7 +252,7 @@ def build(case, probed=(), beside=None):
         pre = nengo.Ensemble(n_pre, d, neuron_type=case.pre_type, seed=1)
         post = nengo.Ensemble(n_post, d, neuron_type=case.post_type, seed=2, radius=1.3)
         nengo.Connection(wave(d, 0.6), pre, synapse=None)
-        # so that some of the postsynaptic neurons fire
+        # makes some of the postsynaptic neurons fire
         nengo.Connection(wave(n_post, 1.0), post.neurons, synapse=None)
         if case.kind == "weight solver":
             solver = nengo.solvers.LstsqL2(weights=True)
@@ -308,7 +310,7 @@ def build(case, probed=(), beside=None):
 
 
 def run(case, probed=()):
-    """Build and simulate a case; return what was measured and the final weights."""
+    """Build and simulate a case; return the measurements and the final weights."""
     return simulate(case, build(case, probed))
 
 
@@ -319,7 +321,7 @@ def simulate(case, net):
     ) as sim:
         sim.run_steps(case.n_steps)
         measured = {name: sim.data[p] for name, p in net.measured.items()}
-        # a copy: the array belongs to the simulator
+        # copy, because the simulator changes the array
         final = np.array(sim.signals[sim.model.sig[net.conn]["weights"]])
         measured["initial weights"] = sim.data[net.conn].weights
         encoders = sim.data[net.post].scaled_encoders
@@ -331,21 +333,21 @@ def simulate(case, net):
 
 
 def columns(case, raw):
-    """Return the activities at the columns of the weights."""
+    """Return the activities of the connected presynaptic neurons."""
     if case.kind == "neuron slices":
         return raw[:, 2:-1]
     return raw[:, [5, 1, 7, 0]] if case.kind == "neuron list" else raw
 
 
 def rows(case, values):
-    """Return the columns that belong to the postsynaptic neurons of the weights."""
+    """Return the data of the connected postsynaptic neurons."""
     if case.kind == "neuron slices":
         return values[:, 1:7:2]
     return values[:, POST_LIST] if case.kind == "post list" else values
 
 
 def expected_feedback(case, measured):
-    """Return B, as the documentation has it."""
+    """Return B according to the documentation."""
     feedback = case.settings["feedback"]
     n_post = len(measured["initial weights"])
     encoders = measured["encoders"]
@@ -357,7 +359,7 @@ def expected_feedback(case, measured):
     if isinstance(feedback, nengo.dists.Distribution):
         B = measured["feedback"]
         if to_neurons:
-            # as long as the encoders, root mean square over unit vectors
+            # root mean square over unit vectors as for the encoders
             scale = np.linalg.norm(encoders) / np.sqrt(encoders.shape[1])
             assert_allclose(np.linalg.norm(B) / np.sqrt(size), scale, rtol=1e-6)
         return B
@@ -371,7 +373,7 @@ def expected_feedback(case, measured):
 
 
 def expected_psi(case, measured):
-    """Return psi, computed from the state of the postsynaptic neurons."""
+    """Return psi, computed from the probed state of the postsynaptic neurons."""
     given = case.settings.get("post_derivative")
     if given is None:
         return None
@@ -388,7 +390,7 @@ def expected_psi(case, measured):
 
 
 def simulate_reference(case, measured, **options):
-    """Run the reference on what the simulation measured."""
+    """Run the reference on the measured activities and inputs."""
     settings = {
         name: value
         for name, value in case.settings.items()
@@ -436,38 +438,34 @@ def assert_equals_reference(case, measured, expected, tolerance, rounding):
     for name, values in names.items():
         atol = tolerance * np.abs(values).max()
         if name == "delta" and limited:
-            # a difference of weights, which are larger
+            # delta is a difference of larger weights
             atol += rounding * np.abs(expected.weights).max()
         assert_allclose(measured[name], values, rtol=0, atol=atol, err_msg=name)
 
 
 @pytest.mark.parametrize("seed", range(N_CASES))
 def test_equals_the_reference(seed):
-    """Activities, trace, delta and weights of every step equal the numpy recursion."""
+    """Activities, trace, delta and weights of every step equal the recursion in numpy;
+    a run without probes has the same final weights, bit for bit."""
     case = draw(seed)
     measured, final = run(case, PROBES)
     expected = simulate_reference(case, measured)
     assert_equals_reference(case, measured, expected, 1e-12, 1e-15)
     assert_array_equal(measured["weights"][-1], final)
-
-
-@pytest.mark.parametrize("seed", range(0, N_CASES, 3))
-def test_probes_change_nothing(seed):
-    """Without probes the final weights are the same bit for bit."""
-    case = draw(seed)
-    assert_array_equal(run(case)[1], run(case, PROBES)[1])
+    if seed % 3 == 0:
+        assert_array_equal(run(case)[1], final)
 
 
 @pytest.mark.parametrize("seed", range(2, N_CASES, 5))
 def test_single_precision(seed):
-    """In 32 bits the whole run equals the recursion in 64 bits to 1e-4."""
+    """A run in 32 bits equals the recursion in 64 bits within 1e-4."""
     nengo.rc["precision"]["bits"] = "32"
     case = draw(seed)
     measured, _ = run(case, PROBES)
     assert measured["weights"].dtype == np.float32
     assert measured["eligibility_trace"].dtype == np.float32
     expected = simulate_reference(case, measured)
-    # 120 steps of rounding by 6e-8 give 1e-5, all of one sign; psi and the norms of
+    # 120 rounding errors of 6e-8 with the same sign give 1e-5; psi and the norms of
     # bounded steps amplify it by up to 10
     assert_equals_reference(case, measured, expected, 1e-4, 1e-6)
 
@@ -476,7 +474,8 @@ def test_single_precision(seed):
 # PES refuses a list of postsynaptic neurons
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "post list"])
 def test_decay_next_to_another_rule(kind, feedback):
-    """Decay acts on the weights that both rules have changed up to the last step."""
+    """Decay acts on the weights as both rules have changed them up to the previous
+    step."""
     case = draw(KINDS.index(kind))
     n_post = count_post(kind, case.dimensions, case.sizes)
     size = 1 if feedback == "broadcast" else n_post
@@ -523,7 +522,7 @@ def test_decay_next_to_another_rule(kind, feedback):
 
 
 def names_of_options(case):
-    """Return a word for every option of a case."""
+    """Return one word for each option of a case."""
     s = case.settings
     feedback = s["feedback"]
     if not isinstance(feedback, str):
@@ -547,7 +546,7 @@ def names_of_options(case):
 
 
 def test_the_draw_covers_every_option():
-    """Every option is drawn at least four times."""
+    """The cases contain every option at least four times."""
     count = Counter()
     for seed in range(N_CASES):
         count.update(names_of_options(draw(seed)))

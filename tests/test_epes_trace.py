@@ -1,4 +1,4 @@
-"""The eligibility trace: what it remembers, and how it is held and emptied."""
+"""The eligibility trace: its course, hold and reset."""
 
 import nengo
 import numpy as np
@@ -16,7 +16,7 @@ WAVE = {"td_error": lambda t: np.sin(40 * t), "eligibility": lambda t: np.cos(30
 
 
 def between(start, stop):
-    """Make a function that is 1 from step start to before step stop."""
+    """Return a function that is 1 from step start to before step stop, else 0."""
     return lambda t: float(start <= round(t / DT) - 1 < stop)
 
 
@@ -55,8 +55,8 @@ SYNAPSES = [
 @pytest.mark.parametrize("kind", ["node", "neurons", "neuron slices"])
 @pytest.mark.parametrize("synapse", SYNAPSES, ids=repr)
 def test_written_out(synapse, kind):
-    """The trace is the synapse of eligibility times activity, the change learning
-    rate dt / n times TD error times trace, and it acts one step later."""
+    """The trace is the synapse applied to eligibility times activity. The change is
+    learning rate dt / n times TD error times trace, and takes effect one step later."""
     rule = EPES(1e-3, trace_synapse=synapse, feedback="broadcast")
     got = learn(rule, kind, probes=rule.probeable, **WAVE)
     c, a = got["characteristic_eligibility"], got["activities"]
@@ -64,12 +64,12 @@ def test_written_out(synapse, kind):
     trace = lfilter(*response(synapse, len(a)), outer, axis=0)
     assert np.abs(trace).max() > 1e-3
     scale = np.abs(trace).max()
-    # a few hundred steps of rounding, two filters in different forms
+    # rounding of a few hundred steps; the two filters differ in form
     tolerance = {"rtol": 0, "atol": 1e-12 * scale}
     assert_allclose(got["eligibility_trace"], trace, **tolerance)
     delta = 1e-3 * DT / a.shape[1] * got["td_error"][:, :, None] * trace
     assert_allclose(got["delta"], delta, rtol=0, atol=1e-12 * np.abs(delta).max())
-    # the probe sees the weights of step t before the change of step t is applied
+    # the probe reads the weights of step t before the change of step t is applied
     scale = np.abs(got["weights"]).max()
     assert_allclose(
         np.diff(got["weights"], axis=0), got["delta"][:-1], rtol=0, atol=1e-15 * scale
@@ -78,7 +78,7 @@ def test_written_out(synapse, kind):
 
 @pytest.mark.parametrize("tau", [0.001, 0.02, 3.0])
 def test_impulse_decays_by_the_same_factor(tau):
-    """After an impulse the trace shrinks by exp(-dt / tau_e) in every step."""
+    """After an impulse the trace decays by exp(-dt / tau_e) in every step."""
     rule = EPES(trace_synapse=tau)
     inputs = {"td_error": 1.0, "eligibility": between(99, 100)}
     trace = learn(rule, probes=["eligibility_trace"], **inputs)["eligibility_trace"]
@@ -91,8 +91,8 @@ def test_impulse_decays_by_the_same_factor(tau):
 
 @pytest.mark.parametrize("synapse", SYNAPSES, ids=repr)
 def test_hold_freezes_bit_for_bit(synapse):
-    """While hold is on nothing enters or leaves; afterwards the trace goes on as if
-    the held steps had not been."""
+    """A held trace does not change; afterwards it continues as if the held steps had
+    not taken place."""
     rule = EPES(trace_synapse=synapse, controls="hold")
     hold = between(100, 150)
     got = learn(rule, probes=rule.probeable, hold=hold, **WAVE)
@@ -109,7 +109,7 @@ def test_hold_freezes_bit_for_bit(synapse):
 
 @pytest.mark.parametrize("synapse", SYNAPSES, ids=repr)
 def test_reset_empties(synapse):
-    """Reset empties the trace and all that its synapse remembers, hold or no hold."""
+    """Reset empties the trace and the state of its synapse, with and without hold."""
     rule = EPES(trace_synapse=synapse, controls=("reset", "hold"))
     inputs = {"reset": between(100, 103), "hold": between(95, 102), **WAVE}
     got = learn(rule, probes=rule.probeable, **inputs)
@@ -123,7 +123,7 @@ def test_reset_empties(synapse):
 
 
 def test_gain_is_one():
-    """A constant eligibility and activity is remembered at its own size."""
+    """A trace of constant eligibility and activity converges to their product."""
     got = learn(
         EPES(trace_synapse=0.01, pre_synapse=None),
         probes=["eligibility_trace", "activities"],
@@ -132,7 +132,7 @@ def test_gain_is_one():
         td_error=1.0,
         eligibility=1.0,
     )
-    # after one step the trace is 1 - exp(-dt / tau) of its end
+    # after one step the trace is 1 - exp(-dt / tau) of its limit
     expected = got["activities"][0] * -np.expm1(-DT / 0.01)
     assert_allclose(got["eligibility_trace"][0, 0], expected, rtol=1e-12)
 
@@ -150,7 +150,7 @@ def change(td_error, eligibility):
 @given(td_error=finite, eligibility=finite)
 @settings(max_examples=15, deadline=None)
 def test_linear_in_both_factors(td_error, eligibility):
-    """The change is proportional to the TD error and to the eligibility."""
+    """The weight change is proportional to the TD error and to the eligibility."""
     expected = td_error * eligibility * change(1.0, 1.0)
     atol = 1e-12 * max(1e-3, np.abs(expected).max())
     assert_allclose(change(td_error, eligibility), expected, rtol=0, atol=atol)
@@ -161,8 +161,8 @@ def test_linear_in_both_factors(td_error, eligibility):
 )
 @settings(max_examples=10, deadline=None)
 def test_additive_in_time_courses(weights, course):
-    """The change of a sum of TD errors is the sum of the changes, and the same for
-    eligibilities, whatever their courses."""
+    """The weight change for a sum of TD errors is the sum of the changes, and the same
+    holds for eligibilities, for any time courses."""
 
     def wave(t):
         return np.sin(50 * t)
@@ -184,19 +184,19 @@ def test_additive_in_time_courses(weights, course):
 @given(eligibility=finite)
 @settings(max_examples=10, deadline=None)
 def test_no_td_error_no_change(eligibility):
-    """While the TD error is 0 no weight moves, bit for bit."""
+    """While the TD error is 0 the weights do not change, bit for bit."""
     assert not np.any(change(0.0, eligibility))
 
 
 class Counting(nengo.synapses.Synapse):
-    """A synapse of somebody else, whose state has a name of its own choice."""
+    """Third-party synapse with its own name of the state."""
 
     def make_state(self, shape_in, shape_out, dt, dtype=None, y0=0):
-        """Make a counter that is called as parts of the rule might be."""
+        """Make two arrays, one of which has the name of a signal of the rule."""
         return {"step": np.zeros(1), "eligibility_trace": np.zeros(1)}
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
-        """Put out the input times the number of steps."""
+        """Output the input times the number of steps."""
 
         def step(t, signal):
             state["step"] += 1
@@ -206,7 +206,7 @@ class Counting(nengo.synapses.Synapse):
 
 
 def test_names_of_a_foreign_state():
-    """A synapse may call its state what it likes."""
+    """A synapse may use any name for its state."""
     rule = EPES(trace_synapse=Counting(), feedback="broadcast")
     got = learn(rule, probes=rule.probeable, **WAVE)
     outer = got["characteristic_eligibility"][:, :, None] * got["activities"][:, None]
@@ -216,8 +216,8 @@ def test_names_of_a_foreign_state():
 
 @pytest.mark.parametrize("tau", [3e-4, 1e-9])
 def test_held_trace_may_be_short(tau):
-    """A trace that is held takes in some steps only, so that its time constant may be
-    shorter than a step: it decays by exp(-dt / tau) in each step that is not held."""
+    """The time constant of a trace with hold may be shorter than a step: the trace
+    decays by exp(-dt / tau) in each step that is not held."""
     rule = EPES(1e-3, trace_synapse=tau, controls="hold")
     got = learn(
         rule,
@@ -241,7 +241,8 @@ def test_held_trace_may_be_short(tau):
     "options", [{"trace_synapse": 0.0}, {"trace_synapse": nengo.Alpha(1e-4)}]
 )
 def test_held_trace_of_no_time(options):
-    """Neither 0 nor another filter than a Lowpass may be shorter than a step."""
+    """A time constant of 0 and other filters than a Lowpass may not be shorter than a
+    step."""
     rule = EPES(controls="hold", **options)
     with pytest.raises(BuildError, match=r"tau=(0|0.0001) s is shorter.*None"):
         learn(rule, td_error=1.0, eligibility=1.0, hold=0.0, steps=2)

@@ -19,7 +19,7 @@ from nengo_epes.networks import (
 
 
 def test_place_cells_are_normalised_gaussians(rng):
-    """Their rates are Gaussians of the distance from their centres, over their sum."""
+    """Rates are Gaussians of the distance from the centres, divided by their sum."""
     centres, width = grid(np.linspace(-1, 1, 5), [-0.5, 0.0, 0.5]), np.array([0.5, 0.2])
     points = rng.uniform(-1, 1, (20, 2))
     with nengo.Network() as net:
@@ -36,7 +36,7 @@ def test_place_cells_are_normalised_gaussians(rng):
 
 
 def test_place_cells_have_their_own_settings():
-    """A network whose config has another radius has the same place cells."""
+    """A network whose config sets another radius has the same place cells."""
     with nengo.Network(seed=0) as net:
         net.config[nengo.Ensemble].radius = 3.0
         net.config[nengo.Ensemble].normalize_encoders = False
@@ -50,7 +50,7 @@ def test_place_cells_have_their_own_settings():
 
 
 def test_spiking_place_cells():
-    """Place cells spike where their neurons are wrapped, at the rates of the others."""
+    """Spiking place cells fire at the rates of the other place cells."""
     with nengo.Network(seed=0) as net:
         cells = place_cells(grid([-1, 0, 1]), 0.5, rate=500.0)
         cells.neuron_type = nengo.PoissonSpiking(NormalizedExponential(500.0))
@@ -65,8 +65,8 @@ def test_spiking_place_cells():
 
 
 def test_random_features(rng):
-    """Encoders point in all directions; neurons begin to be active where they are told
-    to, and are seeded."""
+    """Encoders point in all directions and intercepts lie in the given range, and both
+    follow from the seed."""
     with nengo.Network() as net:
         one, again, other = (random_features(500, 3, seed=seed) for seed in (1, 1, 2))
         lif = random_features(200, 2, nengo.LIF(), intercepts=(0.1, 0.2), seed=3)
@@ -95,13 +95,13 @@ def test_random_features(rng):
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
-    """With the way out."""
+    """Invalid settings are refused with a remedy."""
     with nengo.Network(), pytest.raises(ValidationError, match=message):
         make()
 
 
 def sphere_rates(state, observations):
-    """Return the rates of an ensemble of sphere features, as Nengo computes them."""
+    """Return the rates of an ensemble of sphere features, computed by Nengo."""
     with nengo.Network() as net:
         net.add(state)
     with nengo.Simulator(net) as sim:
@@ -111,9 +111,9 @@ def sphere_rates(state, observations):
 
 @pytest.mark.parametrize("dimensions", [1, 2, 4, 8])
 def test_sphere_features_are_rectified_distances(dimensions):
-    """Rates are 100 scale max(0, slope (encoder . u - intercept)), of which global
-    neurons have intercepts of +-0.5 and slope 1, local ones 1 - width and 1 / width,
-    and one scale for each half."""
+    """Rates are 100 scale max(0, slope (encoder . u - intercept)). Global neurons have
+    intercepts of +-0.5 and slope 1, local neurons 1 - width and 1 / width; each half
+    has one scale."""
     with nengo.Network(add_to_container=False):
         state = sphere_features(400, dimensions, seed=3)
     observations = np.random.RandomState(1).randn(1000, dimensions)
@@ -127,7 +127,7 @@ def test_sphere_features_are_rectified_distances(dimensions):
         active = plain[:, half] > 1e-9
         scale = (rates[:, half][active] / plain[:, half][active]) / 100
         assert_allclose(scale, scale[0], rtol=1e-9)
-        # 1/2 over the 400 points that set the scale, and nearly so over others
+        # 1/2 over the 400 points that set the scale; these points are others
         mean_square = np.mean(np.sum((rates[:, half] / 100) ** 2, axis=1))
         assert 0.4 < mean_square < 0.6
     assert np.all(np.abs(state.intercepts[:200]) <= 0.5)
@@ -136,7 +136,7 @@ def test_sphere_features_are_rectified_distances(dimensions):
 @pytest.mark.parametrize("dimensions", [2, 4, 8])
 def test_some_local_features_are_active(dimensions):
     """About 16 local neurons are active for a typical observation, and each global
-    neuron is for many observations."""
+    neuron is active for many observations."""
     with nengo.Network(add_to_container=False):
         state = sphere_features(1000, dimensions, seed=5)
     observations = np.random.RandomState(2).randn(500, dimensions)
@@ -147,14 +147,14 @@ def test_some_local_features_are_active(dimensions):
 
 
 def test_too_few_sphere_features():
-    """Half of the neurons have to be more than the active ones."""
+    """The number of neurons must exceed twice the number of active ones."""
     with nengo.Network(), pytest.raises(ValidationError, match=r"more than 32.*got 32"):
         sphere_features(32, 2)
 
 
 @pytest.mark.parametrize("dimensions", [1, 3, 60])
 def test_to_sphere(dimensions, rng):
-    """Points come to lie on the sphere, in the direction of [x, 1]."""
+    """Points are mapped to the sphere, in the direction of [x, 1]."""
     x = rng.randn(7, 5, dimensions)
     u = to_sphere(x)
     assert u.shape == (7, 5, dimensions + 1)
@@ -163,8 +163,8 @@ def test_to_sphere(dimensions, rng):
 
 
 def test_max_rates_of_sphere_features():
-    """Given rates are the largest of global and of local neurons; else they are those
-    of equal halves, and 100 and 300 Hz for spiking neurons."""
+    """Given rates are the largest rates of global and local neurons. The defaults
+    equalise the two halves, and are 100 and 300 Hz for spiking neurons."""
     with nengo.Network() as net:
         given = sphere_features(100, 2, max_rates=(20.0, 60.0), seed=1)
         spiking = sphere_features(100, 2, nengo.LIF(), seed=1)
@@ -172,7 +172,7 @@ def test_max_rates_of_sphere_features():
         scaled = sphere_features(100, 2, max_rates=(100.0, 300.0), seed=1)
     with nengo.Simulator(net) as sim:
         built = {name: sim.data[x] for name, x in (("given", given), ("lif", spiking))}
-        # a neuron is driven most by its own encoder
+        # the largest input of a neuron is its own encoder
         for name, ensemble, rates in (
             ("given", given, (20.0, 60.0)),
             ("lif", spiking, (100.0, 300.0)),
@@ -182,14 +182,14 @@ def test_max_rates_of_sphere_features():
             assert_allclose(most, np.repeat(rates, 50), rtol=1e-6)
         points = to_sphere(np.random.RandomState(0).randn(300, 2))
         rates = [get_activities(sim.data[x], x, points) for x in (plain, given, scaled)]
-    # the unit of the rates is a factor of all activities
+    # the unit of the rates is a common factor of all activities
     assert_allclose(rates[2], 5 * rates[1], rtol=1e-9)
     mean_squares = [(half**2).sum(axis=1).mean() for half in np.hsplit(rates[0], 2)]
     assert_allclose(mean_squares, [5000, 5000], rtol=0.25)
 
 
 def test_seeds_of_sphere_features():
-    """The seed decides encoders and intercepts, whatever the network's seed."""
+    """The seed determines encoders and intercepts, for any seed of the network."""
     found = []
     for network_seed, seed in ((0, 1), (5, 1), (0, 2)):
         with nengo.Network(seed=network_seed) as net:
@@ -203,7 +203,7 @@ def test_seeds_of_sphere_features():
 
 @pytest.mark.parametrize("radius", [1.0, 3.0])
 def test_sphere_features_have_their_own_settings(radius):
-    """A network whose config has another radius has the same features."""
+    """A network whose config sets another radius has the same features."""
     with nengo.Network(seed=0) as net:
         net.config[nengo.Ensemble].radius = radius
         net.config[nengo.Ensemble].normalize_encoders = False
@@ -219,9 +219,9 @@ def test_sphere_features_have_their_own_settings(radius):
     [(None, 100.0), (nengo.LIFRate(), 100.0), (nengo.LIF(), 200.0)],
 )
 def test_state_cells(neuron_type, rate):
-    """The neuron of the state has its largest rate, and all others are silent."""
+    """The neuron of the state fires at its largest rate, and all others are silent."""
     with nengo.Network(seed=0) as net:
-        # whatever a network's config has for ensembles
+        # the settings do not depend on the config of the network
         net.config[nengo.Ensemble].radius = 3.0
         one_hot = nengo.Node(lambda t: np.eye(4)[min(int(t - 0.0005), 3)])
         state = state_cells(4, neuron_type)

@@ -1,4 +1,4 @@
-"""How the eligibility reaches the rows, and what limits the weights."""
+"""Feedback of the eligibility to the post side; bounds and decay of the weights."""
 
 import nengo
 import numpy as np
@@ -17,7 +17,7 @@ def eligibility(t):
 
 
 def weights_with(kind, rule, transform=None, seed=2):
-    """Return all weights of a rule whose eligibility comes through a transform."""
+    """Return all weights of a rule whose eligibility passes through a transform."""
     with nengo.Network(seed=seed) as net:
         conn = connect(kind, rule, seed, nengo.LIF())
         drive(conn, td_error=lambda t: np.sin(20 * t))
@@ -34,8 +34,8 @@ def weights_with(kind, rule, transform=None, seed=2):
     ("kind", "rows"), [("node", 2), ("neurons", 17), ("neuron slices", 4)]
 )
 def test_matrix_on_the_rule_or_in_the_transform(kind, rows, rng):
-    """A matrix on the rule and the same matrix in the transform of the connection that
-    reaches the port give the same weights."""
+    """A matrix as `feedback` and the same matrix as transform of the connection to the
+    port give the same weights."""
     matrix = rng.randn(rows, D)
     on_rule = EPES(1e-2, size_eligibility=D, feedback=matrix)
     in_transform = EPES(1e-2, size_eligibility=rows, feedback="rows")
@@ -56,8 +56,9 @@ def built_feedback(kind, seed=2, **options):
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_sampled_matrix(size):
-    """A Distribution is sampled with the connection's seed, and scaled so that the mean
-    square of its effect on random directions is that of the encoders."""
+    """A Distribution is sampled with the seed of the connection and scaled so that the
+    mean square of its effect on random directions equals the mean square of the
+    encoders' effect."""
     options = {"size_eligibility": size, "feedback": nengo.dists.Gaussian(0, 7)}
     matrix, encoders = built_feedback("neurons", **options)
     again, _ = built_feedback("neurons", **options)
@@ -74,7 +75,7 @@ def test_sampled_matrix(size):
 
 
 def test_sampled_matrix_is_used():
-    """What can be read after the build is what the rule learns with."""
+    """The matrix that can be read after the build is the matrix that the rule uses."""
     options = {"size_eligibility": D, "feedback": nengo.dists.Uniform(-1, 1)}
     sampled, net, conn = weights_with("neurons", EPES(1e-2, **options))
     with nengo.Simulator(net) as sim:
@@ -84,7 +85,8 @@ def test_sampled_matrix_is_used():
 
 
 def test_rules_with_equal_matrices_are_equal():
-    """Rules are compared by the values of their matrices; the matrix is a copy."""
+    """Rules compare the values of their matrices; a rule stores a copy of its
+    matrix."""
     matrix = np.ones((4, 2))
     rule = EPES(size_eligibility=2, feedback=matrix)
     matrix[0, 0] = 5.0
@@ -97,27 +99,30 @@ def test_rules_with_equal_matrices_are_equal():
 
 @pytest.mark.parametrize("feedback", [np.ones(3), [[np.nan]], 3.0, "random", [["a"]]])
 def test_no_feedback(feedback):
-    """What is no matrix is refused when it is given."""
+    """The constructor refuses a `feedback` that is not a 2-D array of finite
+    numbers."""
     with pytest.raises(ValidationError, match=r"feedback.*size_eligibility.*got"):
         EPES(feedback=feedback)
 
 
 def test_matrix_of_another_shape():
-    """A matrix that does not fit rows and port is refused when the model is built."""
+    """A matrix whose shape does not fit the post side and the port is refused when the
+    model is built."""
     rule = EPES(size_eligibility=2, feedback=np.ones((5, 2)))
     with pytest.raises(BuildError, match=r"\(5, 2\).*n_post=17.*must be \(17, 2\)"):
         learn(rule, "neurons", td_error=1.0, eligibility=np.ones(2))
 
 
 def test_distribution_of_zeros():
-    """A Distribution that gives nothing but zeros would never learn."""
+    """A Distribution that samples only zeros is refused, because the rule would never
+    learn."""
     rule = EPES(feedback=nengo.dists.Choice([[0.0]]))
     with pytest.raises(BuildError, match="sampled only zeros"):
         learn(rule, "neurons", td_error=1.0, eligibility=1.0)
 
 
 def test_weight_decay():
-    """Without a TD error weights decay at the given rate per second."""
+    """Without a TD error the weights decay at the given rate per second."""
     rule = EPES(weight_decay=2.0)
     weights = learn(rule, td_error=0.0, eligibility=1.0, kind="ensemble slice")[
         "weights"
@@ -149,7 +154,7 @@ def test_limits_hold_for_all_traces(trace_type, filtered):
 
 
 def test_weight_bounds():
-    """Bounds hold from the first step on, and are reached."""
+    """Bounds hold from the first step, and are reached."""
     rule = EPES(0.1, weight_bounds=(-1e-3, 2e-3), trace_synapse=0.01)
     inputs = {"td_error": lambda t: np.sin(20 * t), "eligibility": 1.0}
     weights = learn(rule, "ensemble slice", **inputs)["weights"]
@@ -158,7 +163,7 @@ def test_weight_bounds():
 
 
 def test_bounds_beside_another_rule():
-    """Bounds cannot be kept beside a rule that does not know of them."""
+    """Bounds are refused next to another rule, which could violate them."""
     with nengo.Network() as net:
         rules = [EPES(weight_bounds=(0, 1)), nengo.PES()]
         conn = connect("ensemble slice", rules, 0, nengo.LIF())
@@ -169,7 +174,7 @@ def test_bounds_beside_another_rule():
 
 
 def test_equal_rules_on_one_connection():
-    """Two equal rules, which Nengo takes for one, are refused."""
+    """Two equal rules on one connection, which Nengo would merge, are refused."""
     with nengo.Network() as net:
         conn = connect("ensemble slice", [EPES(), EPES()], 0, nengo.LIF())
         for rule in conn.learning_rule:
@@ -179,13 +184,14 @@ def test_equal_rules_on_one_connection():
 
 
 def test_too_much_decay():
-    """A decay of more than the whole weight in a step is refused."""
+    """A decay of more than the whole weight per step is refused."""
     with pytest.raises(BuildError, match=r"weight_decay=2500.*at most 1000"):
         learn(EPES(weight_decay=2500), td_error=1.0, eligibility=np.ones(1), steps=2)
 
 
 def test_unstable_dutch_trace():
-    """A dutch trace stops before it diverges, and says which rate would do."""
+    """A dutch trace stops before it diverges; the message names a stable learning
+    rate."""
     rule = EPES(1.0, trace_type="dutch")
     with pytest.raises(SimulationError, match=r"EPES.*not stable.*learning_rate below"):
         learn(rule, "ensemble slice", td_error=1.0, eligibility=1.0)
@@ -203,14 +209,14 @@ def test_overflow_is_named():
 @pytest.mark.parametrize("kind", ["replacing", "dutch"])
 @pytest.mark.parametrize("synapse", [None, nengo.Alpha(0.1)])
 def test_kinds_of_trace_that_decay_exponentially(kind, synapse):
-    """Replacing and dutch traces are refused with other synapses than Lowpass."""
+    """Replacing and dutch traces are refused with synapses other than Lowpass."""
     rule = EPES(trace_type=kind, trace_synapse=synapse)
     with pytest.raises(BuildError, match=f"{kind} trace decays exponentially.*Lowpass"):
         learn(rule, td_error=1.0, eligibility=1.0, kind="ensemble slice")
 
 
 def test_replacing_refuses_negative_contributions():
-    """A negative eligibility has no place in a replacing trace."""
+    """A replacing trace refuses a negative eligibility."""
     rule = EPES(trace_type="replacing")
     with pytest.raises(nengo.exceptions.SimulationError, match=r"negative.*accumul"):
         learn(rule, td_error=1.0, eligibility=-1.0, kind="ensemble slice")

@@ -1,4 +1,4 @@
-"""Files are whole or not there."""
+"""Files are written atomically."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from nengo_epes.files import check_writable, make_folder, write_atomically
 
 
 def test_what_stood_there_stays_until_the_new_is_whole(tmp_path):
-    """A writer that fails half-way leaves the old file, and nothing else."""
+    """A write that fails half-way keeps the old file and leaves no other."""
     path = tmp_path / "table.json"
     path.write_text("old")
 
@@ -34,7 +34,7 @@ def test_what_stood_there_stays_until_the_new_is_whole(tmp_path):
 
 
 def test_symbolic_link_stays(tmp_path):
-    """What a link leads to is written, and it goes on leading there."""
+    """A write through a symbolic link changes its target; the link remains."""
     target, link = tmp_path / "far" / "table.json", tmp_path / "table.json"
     target.parent.mkdir()
     link.symlink_to(target)
@@ -44,7 +44,7 @@ def test_symbolic_link_stays(tmp_path):
 
 
 def test_mode_is_that_of_any_new_file(tmp_path):
-    """The file can be read by whoever the umask allows."""
+    """The mode of a new file follows the umask."""
     path = tmp_path / "a.txt"
     old = os.umask(0o022)
     try:
@@ -55,7 +55,7 @@ def test_mode_is_that_of_any_new_file(tmp_path):
 
 
 def test_bad_places(tmp_path):
-    """A folder that is not there, or a folder instead of a file, is refused."""
+    """A missing folder, and a folder in place of a file, are refused."""
     with pytest.raises(FileNotFoundError, match="no folder"):
         check_writable(tmp_path / "none" / "a.txt")
     with pytest.raises(IsADirectoryError, match="name a file in it"):
@@ -63,12 +63,12 @@ def test_bad_places(tmp_path):
 
 
 def test_folder_in_the_place_of_a_file(tmp_path):
-    """A folder is made with those above it; where there is a file, it says so."""
+    """A folder is made with its parents; a file in its place is refused."""
     folder = tmp_path / "a" / "b"
     assert make_folder(folder) == folder == make_folder(folder)
     (folder / "c").write_text("x")
     for taken in (folder / "c", folder / "c" / "d"):
-        with pytest.raises(OSError, match=f"no folder {taken} can be made: .*another"):
+        with pytest.raises(OSError, match=f"{taken}: cannot make .*another"):
             make_folder(taken)
 
 
@@ -86,7 +86,8 @@ write_atomically(sys.argv[1], write)
 
 
 def start_writer(path):
-    """Start a process that is in the middle of a write; return it, and its file."""
+    """Start a process that is in the middle of a write; return the process and its
+    file."""
     command = [sys.executable, "-c", WRITER, str(path)]
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     return writer, path.with_name(writer.stdout.readline().strip())
@@ -99,8 +100,8 @@ def stop(writer):
 
 
 def test_temporary_files_of_killed_processes(tmp_path):
-    """The next write of the same file removes what a killed process left, and nothing
-    else: not what a process is writing, nor what belongs to other files."""
+    """The next write of a file removes the temporary file of a killed process, but no
+    file that a process is writing, and no temporary file of another target."""
     path = tmp_path / "model.npz"
     path.write_text("old")
     writer, in_use = start_writer(path)
@@ -112,7 +113,7 @@ def test_temporary_files_of_killed_processes(tmp_path):
     host = socket.gethostname()
     similar.append(tmp_path / f".model.another-host-{killed.pid}-ab.tmp.npz")
     similar.append(tmp_path / f".model.{host}-{killed.pid}-ab.tmp.csv")
-    similar.append(tmp_path / f".model.{host}-1{'0' * 30}-ab.tmp.npz")  # no such number
+    similar.append(tmp_path / f".model.{host}-1{'0' * 30}-ab.tmp.npz")  # no process
     for other in similar:
         other.write_text("of the user")
     try:
@@ -128,11 +129,12 @@ def test_temporary_files_of_killed_processes(tmp_path):
 
 
 def test_temporary_file_of_an_earlier_process_of_the_same_number(tmp_path):
-    """In a container, each process that is started has the same number."""
+    """A leftover of an earlier process with the same id, as in a container, is
+    removed."""
     path = tmp_path / "a.txt"
 
     def nested(temporary):
-        # written by this process at the same time, for example by another thread
+        # written by this process at the same time, such as by another thread
         write_atomically(path, lambda other: other.write_text("first"))
         assert path.read_text() == "first"
         temporary.write_text("second")
@@ -146,7 +148,7 @@ def test_temporary_file_of_an_earlier_process_of_the_same_number(tmp_path):
 
 @pytest.mark.parametrize("length", [1, 250, 251])
 def test_long_names(length, tmp_path):
-    """A file may have the longest name that the system allows."""
+    """A file name may have the maximum length of the file system."""
     path = tmp_path / ("n" * length + ".txt")
     write_atomically(path, lambda temporary: temporary.write_text("new"))
     assert list(tmp_path.iterdir()) == [path]
@@ -154,8 +156,8 @@ def test_long_names(length, tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, None])
 def test_full_disk_names_the_file(number, tmp_path, monkeypatch):
-    """An error of a write without a name has the name of the file, not of the temporary
-    file; errors of the caller's own files stay as they are."""
+    """An OSError of a write without a file name gets the name of the file, not of the
+    temporary file; errors of the caller's own files are unchanged."""
     path = tmp_path / "a.txt"
     path.write_text("old")
 

@@ -1,4 +1,4 @@
-"""Delayed-error PES in the forum's notation, written anew and shortened."""
+"""Delayed-error PES in the forum's notation, rewritten and shortened."""
 
 import nengo
 import numpy as np
@@ -8,7 +8,7 @@ from nengo_epes.synapses import z
 
 
 def ring_buffer(steps, size):
-    """Make a node function that delays its input by a number of steps, by hand."""
+    """Return a node function that delays its input by a number of steps."""
     memory = np.zeros((steps, size))
     count = 0
 
@@ -25,7 +25,7 @@ def ring_buffer(steps, size):
 
 
 def learn(notation, n=1500, seconds=20, seed=0):
-    """Learn from an error that is n steps late; return the RMSE of the second half."""
+    """Learn from an error delayed by n steps; return the RMSE of the second half."""
     with nengo.Network(seed=seed) as model:
         stim = nengo.Node(np.cos)
         x = nengo.Ensemble(100, 1, neuron_type=nengo.LIFRate(), seed=seed)
@@ -41,7 +41,7 @@ def learn(notation, n=1500, seconds=20, seed=0):
         )
         if notation == "by hand":
             error = nengo.Node(ring_buffer(n, 1), size_in=1)
-            # what the node adds itself is a delay of n steps in all
+            # with the step that the node adds, n steps in total
             nengo.Connection(error, conn.learning_rule, synapse=None)
             nengo.Connection(y, error, synapse=None)
             nengo.Connection(stim, error, synapse=None)
@@ -57,9 +57,9 @@ def learn(notation, n=1500, seconds=20, seed=0):
 
 
 def test_forum_notation():
-    """The delayed line learns better than the undelayed one, and at least as well as
-    with a ring buffer made by hand (of which it is the same network)."""
+    """Delayed activities learn better than undelayed ones, and as well as with a ring
+    buffer, which is the same network."""
     delayed = learn("z")
     assert delayed < 0.6 * learn("undelayed")
-    # the ring buffer arrives in the same step, so that all else is equal
+    # the ring buffer has the same delay
     assert_allclose(delayed, learn("by hand"), rtol=1e-6)

@@ -1,6 +1,6 @@
-"""The models in Nengo GUI, in a browser: they run, and can be edited.
+"""The models run in Nengo GUI in a browser and can be edited.
 
-``GUI_SCREENSHOTS=docs/_static pytest -m browser`` makes the pictures of the pages, too.
+``GUI_SCREENSHOTS=docs/_static pytest -m browser`` also writes screenshots of the pages.
 """
 
 import operator
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 COMMAND = [sys.executable, "-u", "-m", "nengo_epes", "gui"]
-# in seconds: how long the page may take to do what it has been told to
+# timeout in seconds for a reaction of the page
 PATIENCE = 60
 SIZE = 1400, 900
 # of simulated time, after which the page is worth a picture
@@ -52,7 +52,7 @@ def wait_until(condition):
 
 @pytest.fixture(scope="module")
 def driver():
-    """A browser without a window."""
+    """A headless browser."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -73,7 +73,7 @@ def driver():
 
 
 class Page:
-    """A model in the browser."""
+    """Page of a model in the browser."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -94,7 +94,7 @@ class Page:
 
     @property
     def drawn(self):
-        """All curves of the plots, and the pictures."""
+        """Return all curves of the plots, and the images."""
         script = "Array.from(document.querySelectorAll('path.line, .htmlview'), "
         return self.ask(script + "shape => shape.getAttribute('d') || shape.innerHTML)")
 
@@ -108,13 +108,14 @@ class Page:
         return self.ask(script + "text => text.textContent)")
 
     def wait_until_all_move(self, n_least):
-        """So many curves and pictures are there, and each becomes another one."""
+        """Wait until at least `n_least` curves and images exist and each has
+        changed."""
         wait_until(lambda: len(self.drawn) >= n_least)
         before = self.drawn
         wait_until(lambda: all(map(operator.ne, before, self.drawn)))
 
     def check(self):
-        """There is no error on the page, and none in the browser's console."""
+        """Assert that neither the page nor the browser's console shows an error."""
         assert self.ask("Nengo.ace.console_error.textContent") == ""
         assert self.ask("document.querySelectorAll('.ace_error').length") == 0
         log = self.driver.get_log("browser")
@@ -123,7 +124,8 @@ class Page:
 
 @pytest.fixture
 def server(request, tmp_path):
-    """Start the server of a model; return its address, and a function of its output."""
+    """Start the server of a model; return its address and a function that returns its
+    output."""
     log = tmp_path / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -144,8 +146,8 @@ def server(request, tmp_path):
 
 @pytest.mark.parametrize("server", MODELS, indirect=True)
 def test_model_in_a_browser(server, driver):
-    """A page plays, plots, draws, is reset, and goes on after an edit, with no error
-    on the page, in the console, or in the server's output."""
+    """A page runs, plots, draws, resets, and continues after an edit, without an error
+    on the page, in the console, or in the output of the server."""
     name, address, output = server
     layout = model_files(name)[f"{name}.py.cfg"]
     driver.get(address)
@@ -155,7 +157,7 @@ def test_model_in_a_browser(server, driver):
     assert page.code == model_files(name)[f"{name}.py"]
 
     page.press("pause")
-    # a plot has a curve or more
+    # a plot has at least one curve
     n_least = len(re.findall(r"components\.(Value|HTMLView)\(", layout))
     wait_until(lambda: page.time > 0.1)
     page.wait_until_all_move(n_least)
@@ -173,7 +175,7 @@ def test_model_in_a_browser(server, driver):
     wait_until(lambda: page.time > 0.1)
     page.check()
 
-    # a rebuilt network has what was written
+    # the rebuilt network contains the edit
     edit = "with model:\n    nengo.Node(1.0, label='one more')\n"
     assert "one more" not in page.node_labels
     page.ask("Nengo.ace.editor.setValue(arguments[0])", page.code + edit)

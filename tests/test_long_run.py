@@ -12,8 +12,8 @@ from nengo_epes import EPES
 
 @pytest.mark.slow
 def test_memory_of_a_million_steps():
-    """The process does not grow in 900,000 steps after the first 100,000, and what was
-    learned remains finite."""
+    """The process does not grow in 900,000 steps after the first 100,000, and the
+    weights remain finite."""
     with nengo.Network(seed=1) as net:
         rule = EPES(1e-7, size_eligibility=2, post_derivative="auto")
         conn = connect("neurons", rule, 1, nengo.LIF(), n_pre=10, n_post=10)

@@ -1,4 +1,5 @@
-"""Nodes that show a signal of a learning rule: they show what probes record."""
+"""Nodes that show a signal of a learning rule: their values equal the data of
+probes."""
 
 import pickle
 
@@ -23,14 +24,14 @@ CASES = {
 
 
 def probe_behind(node):
-    """Probe what a Connection from the Node carries."""
+    """Probe a Node through a Connection from it."""
     shown = nengo.Node(size_in=node.size_out)
     nengo.Connection(node, shown, synapse=None)
     return nengo.Probe(shown)
 
 
 def network(case="decoders", shown=()):
-    """Make a network that learns, with probes of the signals and of monitors."""
+    """Make a network that learns, with probes of the signals and of the monitors."""
     kind, options = CASES[case]
     options = {"trace_synapse": 0.05, "size_eligibility": 2} | options
     rule = EPES(1e-5, **options)
@@ -49,7 +50,7 @@ def network(case="decoders", shown=()):
 
 
 def number_or_norm(recorded):
-    """Return the entry of each step, or the norm of several."""
+    """Return the entry of each step, or the norm if there are several."""
     rows = recorded.reshape(len(recorded), -1)
     many = rows.shape[1] > 1
     return np.linalg.norm(rows, axis=1, keepdims=True) if many else rows
@@ -58,8 +59,8 @@ def number_or_norm(recorded):
 @pytest.mark.parametrize("optimize", [True, False])
 @pytest.mark.parametrize("case", CASES)
 def test_shows_what_a_probe_recorded_one_step_earlier(case, optimize):
-    """A monitor has the norm of what a probe recorded one step earlier, before and
-    after a reset, and the rule learns the same as without monitors."""
+    """A monitor shows the norm of the signal of the previous step, before and after a
+    reset, and does not change what the rule learns."""
     with nengo.Simulator(network(case)) as sim:
         sim.run_steps(60)
         alone = {probe.label: sim.data[probe] for probe in sim.model.probes}
@@ -75,7 +76,7 @@ def test_shows_what_a_probe_recorded_one_step_earlier(case, optimize):
                 shown = data[f"shown {name}"]
                 assert_allclose(shown[1:], expected[:-1], rtol=1e-13, atol=0)
                 scale = np.abs(alone[name]).max()
-                # two builds add up in another order
+                # two builds may add in another order
                 assert_allclose(data[name], alone[name], atol=1e-12 * scale)
             sim.reset()
 
@@ -92,7 +93,7 @@ def test_pickled_simulator():
 
 
 def test_other_rules():
-    """Monitors show PES, one of two rules, and GaussianREINFORCE."""
+    """Monitors work with PES, with one of two rules, and with GaussianREINFORCE."""
     rule = GaussianREINFORCE(1e-3)
     with nengo.Network(seed=0) as net:
         source = nengo.Node(Sines(1, 0))
@@ -130,7 +131,7 @@ def test_other_rules():
 
 
 def test_reduce():
-    """A reduce function returns as many numbers as size_out, and cannot write."""
+    """A reduce function must return size_out numbers, and gets a read-only array."""
 
     def clear(trace):
         trace[...] = 0

@@ -1,4 +1,4 @@
-"""A movie of a trained agent is what Gymnasium draws."""
+"""A movie of a trained agent shows Gymnasium's frames."""
 
 import contextlib
 import subprocess
@@ -21,7 +21,7 @@ from nengo_epes.rl.movie import record
 
 @pytest.fixture
 def agent():
-    """An agent that takes the second action only: rates are not negative."""
+    """An agent that always takes the second action, because rates are not negative."""
     with Agent("CartPole-v1", n_neurons=40) as agent:
         weights = agent.simulator.model.sig[agent.network.actor_critic.actor]["weights"]
         agent.simulator.signals[weights][...] = [[0.0], [1.0]]
@@ -29,7 +29,8 @@ def agent():
 
 
 def expected(n_episodes):
-    """Return the pictures and lengths of episodes with the second action alone."""
+    """Return frames and lengths of episodes in which only the second action is
+    taken."""
     env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
     pictures, lengths = [], []
     for episode in range(n_episodes):
@@ -46,7 +47,7 @@ def expected(n_episodes):
 
 
 def read_gif(path):
-    """Return its pictures at 50 a second; one shown longer stands for several."""
+    """Return the frames of a GIF at 50 per second; a frame shown longer is repeated."""
     shown = []
     with Image.open(path) as gif:
         for picture in ImageSequence.Iterator(gif):
@@ -55,7 +56,7 @@ def read_gif(path):
 
 
 def read_mp4(path):
-    """Return its pictures, decoded by ffmpeg itself."""
+    """Return the frames of an MP4, decoded by ffmpeg."""
     decode = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", path, "-pix_fmt", "rgb24"]
     raw = subprocess.run([*decode, "-f", "rawvideo", "-"], capture_output=True)
     return np.frombuffer(raw.stdout, dtype=np.uint8).reshape(-1, 400, 600, 3)
@@ -63,12 +64,12 @@ def read_mp4(path):
 
 @pytest.mark.parametrize(
     ("suffix", "tolerance"),
-    # of 255 levels on the mean: GIF has few colours, MP4 loses detail
+    # mean difference in levels of 255: GIF has few colours, MP4 is lossy
     [(".gif", 0.01), (".mp4", 3.0)],
 )
 def test_movie_is_what_gymnasium_draws(agent, tmp_path, suffix, tolerance):
-    """The file has a picture of each initial state and one of each step, as Gymnasium
-    draws the same actions; the returns are the lengths of the episodes."""
+    """The file has one frame for each initial state and each step, as Gymnasium draws
+    the same actions; the returns are the lengths of the episodes."""
     path = tmp_path / f"pole{suffix}"
     result = record(agent, path, n_episodes=2)
     pictures, lengths = expected(2)
@@ -81,7 +82,7 @@ def test_movie_is_what_gymnasium_draws(agent, tmp_path, suffix, tolerance):
 
 
 class Watched(Counter):
-    """Counts how often it is opened and closed, and draws nothing."""
+    """Environment that counts how often it is opened and closed, and draws nothing."""
 
     metadata: ClassVar = {"render_modes": ["rgb_array"]}
     n_open = 0
@@ -108,7 +109,7 @@ class Watched(Counter):
     [(None, None), ("render", ValidationError), ("step", ArithmeticError)],
 )
 def test_environment_is_closed(fails, error, tmp_path):
-    """Every environment is closed, and an error keeps the file of before."""
+    """Every environment is closed, and after an error the previous file remains."""
     path = tmp_path / "counter.gif"
     path.write_text("before")
     with Agent(Watched, env_kwargs={"fails": fails}, n_neurons=40) as agent:
@@ -121,7 +122,7 @@ def test_environment_is_closed(fails, error, tmp_path):
 
 
 def test_episode_without_end(tmp_path):
-    """A movie stops after a limit, with a message that names the remedy."""
+    """A movie stops at a limit, with a message that names the remedy."""
 
     def make(render_mode=None):
         env = Watched(render_mode)
@@ -135,7 +136,7 @@ def test_episode_without_end(tmp_path):
 
 
 def test_other_suffixes_and_folders(agent, tmp_path):
-    """Other suffixes and folders that do not exist are refused."""
+    """Other suffixes and missing folders are refused."""
     for name, error in (
         ("pole.avi", ValidationError),
         ("none/pole.gif", FileNotFoundError),

@@ -17,7 +17,7 @@ DT = 0.001
 
 
 class Rows:
-    """Puts out one row of an array in each simulator step; can be pickled."""
+    """Outputs one row of an array in each simulator step; can be pickled."""
 
     __name__ = "rows"
 
@@ -29,7 +29,7 @@ class Rows:
 
 
 def network_of(process, rows):
-    """Return a network in which rows are the input of a process, and a probe."""
+    """Return a network that feeds rows to a process, and a probe of its output."""
     with nengo.Network(seed=0) as net:
         node = nengo.Node(process)
         nengo.Connection(nengo.Node(Rows(rows)), node, synapse=None)
@@ -63,8 +63,8 @@ histories = st.tuples(st.integers(1, 12), st.integers(1, 3)).flatmap(
 @settings(max_examples=50)
 @given(histories, st.lists(st.booleans(), min_size=12, max_size=12))
 def test_normalization_is_numpys(samples, is_new):
-    """The output is that of mean and variance of all new samples so far, and stays in
-    the steps between them; the statistics are numpy's."""
+    """The output is normalised by the mean and variance of all new samples so far and
+    constant between new samples; the statistics equal numpy's."""
     is_new = np.array(is_new[: len(samples)])
     rows = np.column_stack([samples, is_new])
     process = ObservationNormalization(samples.shape[1])
@@ -85,8 +85,8 @@ def test_normalization_is_numpys(samples, is_new):
 
 
 def test_far_from_zero(rng):
-    """Numbers of 1e8 that vary by 1 are normalised to 1e-6, where a mean of squares
-    minus the square of the mean would have lost all digits."""
+    """Numbers near 1e8 that vary by 1 are normalised to 1e-6; the mean square minus the
+    squared mean would lose all digits."""
     samples = 1e8 + rng.randn(500, 2)
     rows = np.column_stack([samples, np.ones(500)])
     output, _ = simulate(ObservationNormalization(2), rows)
@@ -96,7 +96,7 @@ def test_far_from_zero(rng):
 
 @pytest.mark.parametrize("clip", [0.5, 3.0])
 def test_constant_entries_and_clip(clip):
-    """An entry that never changes is 0; what is beyond the bound is clipped."""
+    """A constant entry is normalised to 0; values beyond the bound are clipped."""
     samples = np.full((100, 2), 7.3)
     samples[::2, 1] = 0.0
     samples[-1, 1] = 1e4
@@ -108,7 +108,8 @@ def test_constant_entries_and_clip(clip):
 
 
 def test_a_constant_entry_that_changes_once():
-    """Such as a flag: the first other value is clipped, not infinite."""
+    """After constant values, as of a flag, the first other value is clipped, not
+    infinite."""
     rows = np.array([[0.0, 1.0]] * 50 + [[1.0, 1.0]])
     output, _ = simulate(ObservationNormalization(1), rows)
     y = output[-1, 0] / output[-1, 1]
@@ -117,7 +118,8 @@ def test_a_constant_entry_that_changes_once():
 
 
 def test_not_normalized(rng):
-    """Without normalisation the observation is clipped only; statistics are counted."""
+    """Without normalisation the observation is only clipped; the statistics are still
+    updated."""
     samples = 3 * rng.randn(20, 2)
     rows = np.column_stack([samples, np.ones(20)])
     process = ObservationNormalization(2, clip=2.0, normalized=False)
@@ -127,7 +129,7 @@ def test_not_normalized(rng):
 
 
 def test_fixed_statistics(rng):
-    """Given statistics normalise each input and stay as they are."""
+    """Given statistics normalise each input and do not change."""
     seen, samples = 5 + 2 * rng.randn(50, 3), 5 + 2 * rng.randn(20, 3)
     _, learned = simulate(
         ObservationNormalization(3), np.column_stack([seen, np.ones(50)])
@@ -155,8 +157,8 @@ def scaled(rewards, over, discount):
 @pytest.mark.parametrize("discount", [0.0, 0.9, 1.0])
 def test_reward_scaling_is_numpys(bits, discount, rng):
     """Rewards are divided by the standard deviation of their discounted sum, which
-    restarts from the last reward of an episode; each reward counts once, and the reward
-    of 0 with which an episode starts does not."""
+    restarts from the last reward of an episode. Each reward counts once; the reward of
+    0 at the start of an episode does not count."""
     nengo.rc["precision"]["bits"] = str(bits)
     rewards, n = 10 + 5 * rng.randn(150), 150
     terminated, truncated = np.arange(n) % 50 == 49, np.arange(n) % 20 == 19
@@ -180,7 +182,7 @@ def test_reward_scaling_is_numpys(bits, discount, rng):
 
 
 def test_first_rewards():
-    """The first reward is divided by 1; rewards that have been 0 so far stay 0; equal
+    """The first reward is divided by 1; rewards that have all been 0 stay 0; equal
     returns, whose deviation is 0, give finite rewards."""
     for rewards in ([5.0], [0.0] * 10, [1.0] * 10):
         rows = [[1.0, reward, 0.0, 0.0, 0.0] for reward in rewards]
@@ -192,7 +194,7 @@ def test_first_rewards():
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_normalization_in_single_precision(bits, rng):
-    """The output has the precision of the simulation, the statistics have 64 bits."""
+    """The output has the precision of the simulation; the statistics have 64 bits."""
     nengo.rc["precision"]["bits"] = str(bits)
     samples = 100 + rng.randn(2000, 2)
     rows = np.column_stack([samples, np.ones(2000)])
@@ -211,8 +213,8 @@ def test_normalization_in_single_precision(bits, rng):
     ids=["observations", "rewards"],
 )
 def test_all_state_is_signals(process, width, optimize):
-    """A pickled simulation resumes in mid-run as it would have gone on, and a reset one
-    repeats itself, bit for bit."""
+    """A pickled simulation resumes in mid-run as if it had not been pickled, and a
+    reset simulation repeats itself, bit for bit."""
     rows = np.random.RandomState(3).uniform(0, 1, (60, width))
     net, _, probe = network_of(process, rows)
     with nengo.Simulator(net, optimize=optimize) as sim:
@@ -244,6 +246,6 @@ def test_all_state_is_signals(process, width, optimize):
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
-    """As early as it can be known."""
+    """Invalid settings are refused as early as possible."""
     with pytest.raises(ValidationError, match=message):
         make()

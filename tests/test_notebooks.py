@@ -1,4 +1,4 @@
-"""The notebooks: kept without their output, and running to the end."""
+"""Notebooks are committed without output and run to their end."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,12 @@ def notebook(request):
 
 
 def test_there_are_notebooks():
-    """The folder is where these tests look for it."""
+    """The folder of the notebooks is found."""
     assert list(FOLDER.glob("*.ipynb"))
 
 
 def test_is_clean(notebook):
-    """A notebook is valid, and holds neither outputs nor execution counts."""
+    """A notebook is valid and has neither outputs nor execution counts."""
     nbformat.validate(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -32,9 +32,9 @@ def test_is_clean(notebook):
 
 @pytest.mark.slow
 def test_runs(notebook, monkeypatch):
-    """A notebook runs to its end, beside its own nengorc, and shows a figure in every
-    cell that makes one."""
-    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel has its own
+    """A notebook runs to its end with its own nengorc, and every cell that makes a
+    figure shows it."""
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel has its own settings
     resources = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(notebook, timeout=600, resources=resources).execute()
     call = re.compile(r"^\S.*plt\.subplots\(", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The rule of the page "Write your own rule": it does what its formula says."""
+"""The rule of the page "Write your own rule" follows its formula."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def lowpass(values, tau):
 
 
 def by_hand(weights, pre, post, learning_rate, tau):
-    """Write the rule out, weight by weight."""
+    """Compute the rule weight by weight."""
     weights, mean, trajectory = weights.copy(), np.zeros(post.shape[1]), []
     for step in range(len(pre)):
         trajectory.append(weights.copy())
@@ -53,7 +53,7 @@ def by_hand(weights, pre, post, learning_rate, tau):
 @pytest.mark.parametrize("synapse", [None, 0.02])
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_is_its_formula(kind, synapse, seed):
-    """Step by step, the weights are those of a written-out loop over spikes."""
+    """In each step the weights equal the weights of a written-out loop over spikes."""
     rule = ExploratoryHebb(1e-5, synapse=synapse, tau=0.05)
     with nengo.Network(seed=seed) as net:
         conn = connect(kind, rule, seed, nengo.LIF())
@@ -76,8 +76,8 @@ def test_is_its_formula(kind, synapse, seed):
 
 
 def test_learns_from_reward():
-    """Spiking neurons that are told nothing but minus their squared error, and try at
-    random, come to represent minus their input: of the error a half is left at most."""
+    """Spiking neurons that receive only minus their squared error, and explore at
+    random, learn to represent minus their input: the error falls to at most half."""
     noise = nengo.processes.FilteredNoise(
         nengo.Lowpass(0.02), nengo.dists.Gaussian(0, 0.3)
     )
@@ -102,15 +102,15 @@ def test_learns_from_reward():
         probe = nengo.Probe(reward)
     with nengo.Simulator(net, dt=DT) as sim:
         sim.run(10.0)
-    # the mean square of the stimulus, which is the error before anything is learned
+    # mean square of the stimulus, the error before learning
     assert sim.data[probe][-2000:].mean() > -0.25
 
 
 def test_stops_before_the_weights_are_lost():
-    """A reward that is not a number stops the simulation, and says when."""
+    """A NaN reward stops the simulation with its time."""
     with nengo.Network(seed=0) as net:
         conn = connect("neurons", ExploratoryHebb(), 0, nengo.LIF())
-        # the values of a process; those of a function would be checked by Nengo
+        # a process, because Nengo validates the output of a function
         drive(conn, reward=nengo.processes.PresentInput([[0.0], [np.nan]], 0.007))
     with (
         nengo.Simulator(net, dt=DT) as sim,
@@ -120,7 +120,8 @@ def test_stops_before_the_weights_are_lost():
 
 
 def test_shared_pieces_refuse_what_they_cannot_do():
-    """Postsynaptic activities need neurons at the rows; one rule is not two."""
+    """Postsynaptic activities require neurons at the post side, and two equal rules on
+    one connection are refused."""
     with nengo.Network(seed=0) as net:
         decoded = connect("node", None, 0, nengo.LIF())
     model = nengo.builder.Model()
@@ -139,7 +140,7 @@ def test_shared_pieces_refuse_what_they_cannot_do():
 
 
 def test_page_shows_it():
-    """The page shows these very files, and the rule has at most 60 lines."""
+    """The page includes these files, and the rule has at most 60 lines."""
     page = (TESTS.parent / "docs/write-your-own-rule.md").read_text(encoding="utf-8")
     for name in ("own_rule.py", "test_own_rule.py"):
         assert f"```{{literalinclude}} ../tests/{name}\n" in page

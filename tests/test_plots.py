@@ -1,4 +1,4 @@
-"""What figures show is what there is, and they leave nothing behind."""
+"""Figures show the data and leave no state behind."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ X, Y = np.linspace(-1.0, 1.0, 5), np.array([-0.5, 0.25, 1.0])
 
 @pytest.fixture(autouse=True)
 def no_figure_is_left():
-    """Pyplot has no more figures, and no other settings, than before."""
+    """Pyplot has the same figures and settings as before."""
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
@@ -32,17 +32,17 @@ def no_figure_is_left():
 
 
 def runs(*returns, length=10):
-    """Make runs of episodes of equal length from their returns."""
+    """Make runs with episodes of equal length from their returns."""
     return [{"returns": r, "steps": length * np.arange(1, len(r) + 1)} for r in returns]
 
 
 def axes(n=1):
-    """Make axes of a figure that pyplot knows nothing of."""
+    """Make axes of a figure that pyplot does not manage."""
     return Figure().subplots(1, n)
 
 
 def test_learning_curve_is_mean_of_last_episodes():
-    """The line is the mean of the last returns, of all until then at first."""
+    """The line is the mean of the last returns, and at first of all returns so far."""
     returns = np.random.RandomState(0).randn(40)
     ax = plots.learning_curves({"a": runs(returns)}, window=7, ax=axes())
     expected = [np.mean(returns[max(0, k - 6) : k + 1]) for k in range(40)]
@@ -53,9 +53,9 @@ def test_learning_curve_is_mean_of_last_episodes():
 
 
 def test_learning_curve_has_median_and_quartiles():
-    """Of five seeds the line is the third, and the band from the second to the fourth.
+    """The line is the third of five seeds; the band spans the second to the fourth.
 
-    For these, numpy's quartiles fall upon seeds.
+    With five seeds, numpy's quartiles are values of seeds.
     """
     seeds = runs([5, 50], [1, 10], [2, 20], [4, 40], [3, 30])
     ax = plots.learning_curves({"a": seeds}, window=1, over="episodes", ax=axes())
@@ -67,9 +67,10 @@ def test_learning_curve_has_median_and_quartiles():
 
 
 def test_learning_curve_over_steps_waits_for_the_end_of_an_episode():
-    """Between the ends of its episodes a seed counts with what it had earned by then.
+    """Between the ends of its episodes a seed counts with its last mean return.
 
-    The curve reaches from where both have ended an episode to where the first stops.
+    The curve starts when both seeds have finished an episode and stops with the
+    shorter run.
     """
     slow = {"returns": [1.0, 3.0], "steps": [20, 50]}
     quick = {"returns": [10.0, 20.0, 30.0, 40.0], "steps": [10, 30, 40, 60]}
@@ -80,7 +81,7 @@ def test_learning_curve_over_steps_waits_for_the_end_of_an_episode():
 
 
 def test_groups_differ_in_colour_and_dashes():
-    """Groups have their labels, and no two look alike in colour or in grey."""
+    """Groups have labels, and every two differ in colour and in dashes."""
     groups = {name: runs([1.0, 2.0]) for name in "abcdef"}
     ax = plots.learning_curves(groups, ax=axes())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list("abcdef")
@@ -97,13 +98,14 @@ def test_groups_differ_in_colour_and_dashes():
     ],
 )
 def test_curves_that_cannot_be_drawn(runs_of_a, message):
-    """Labels without runs and runs that do not fit are refused, without a figure."""
+    """Labels without runs and runs of other lengths are refused, without a figure."""
     with pytest.raises(ValidationError, match=message):
         plots.learning_curves({"a": runs_of_a})
 
 
 def test_state_map_shows_each_value_at_its_state():
-    """Rows of the values belong to y, columns to x, with the given names and limits."""
+    """Rows of the values belong to y and columns to x, with the given names and
+    limits."""
     values = np.sin(X) + 3.0 * Y[:, None]
     ax = plots.state_map(values, X, Y, LABELS, "torque (N m)", axes(), vmin=-2, vmax=4)
     mesh = ax.collections[0]
@@ -120,13 +122,13 @@ def test_state_map_shows_each_value_at_its_state():
 
 
 def test_state_map_of_another_shape_is_refused():
-    """Values with rows for x are refused, with both shapes."""
+    """Values whose rows belong to x are refused, with both shapes."""
     with pytest.raises(ValidationError, match=r"\(3, 5\).*got \(5, 3\)"):
         plots.state_map(np.zeros((5, 3)), X, Y, LABELS, ax=axes())
 
 
 def test_raster_shows_spikes_where_they_were():
-    """Every spike has a mark at its time and neuron, and nothing else has."""
+    """The raster has one mark per spike, at its time and neuron."""
     with nengo.Network(seed=0) as net:
         ensemble = nengo.Ensemble(15, 1)
         probe = nengo.Probe(ensemble.neurons)
@@ -155,7 +157,7 @@ def test_raster_shows_spikes_where_they_were():
 
 
 def test_a_figure_is_made_where_there_are_no_axes():
-    """Without axes every plot makes one figure of its own, with all its panels."""
+    """Without axes, each plot makes one figure with all its panels."""
     from matplotlib import pyplot as plt
 
     four = np.zeros((4, 1))

@@ -1,4 +1,4 @@
-"""Policies decide once a decision, hold, and tell of it once."""
+"""Policies draw one action per decision, hold it, and report it once."""
 
 import pickle
 
@@ -20,7 +20,7 @@ def decoded(t):
 
 
 def simulate(steps=60, node=decoded, **options):
-    """Run a policy of two actions and return what its nodes put out."""
+    """Run a policy of two actions; return the outputs of its nodes."""
     with nengo.Network() as net:
         policy = GaussianPolicy(2, **options)
         nengo.Connection(nengo.Node(node), policy.input, synapse=None)
@@ -35,7 +35,8 @@ def simulate(steps=60, node=decoded, **options):
 
 
 def assert_decides(got, due, noise, **options):
-    """Assert that in the due steps the policy did what `gaussian` does, and held."""
+    """Assert that the policy decided as `gaussian` in the given steps and held the
+    action in between."""
     action, score, decision = got
     spec = gaussian.GaussianPolicySpec(2, variance_scaled=True, **options)
     layout = gaussian.decision_layout(spec.n_rows, 2)
@@ -57,15 +58,15 @@ def assert_decides(got, due, noise, **options):
 
 
 def test_decides_once_a_period(rng):
-    """Every period there is one decision, the action is held in between, and the score
-    is a pulse of one step whose integral over time is the score."""
+    """The policy decides once per period and holds the action in between; the score is
+    a pulse of one step whose integral over time is the score."""
     noise = rng.randn(6, 2)
     got = simulate(period=0.01, noise=noise)
     assert_decides(got, range(9, 60, 10), noise)
 
 
 def test_decides_on_a_trigger(rng):
-    """A decision is drawn where the trigger rises, however long it stays."""
+    """The policy decides when the trigger rises, for any duration of the trigger."""
     noise = rng.randn(6, 2)
     got = simulate(trigger=True, noise=noise)
     assert_decides(got, [6, 14, 26, 34, 46, 54], noise)
@@ -73,9 +74,8 @@ def test_decides_on_a_trigger(rng):
 
 @pytest.mark.parametrize("kind", ["softmax", "gaussian"])
 def test_greedy_decisions_have_no_score(kind, rng):
-    """A greedy decision takes the most probable or the mean action, was not drawn, and
-    has a score of 0, also that of log std; later decisions have the noise of their own
-    number."""
+    """A greedy decision takes the most probable or the mean action and has a score of
+    0, including the log std; later decisions use the noise of their own number."""
     noise = {"softmax": rng.rand(6, 1), "gaussian": rng.randn(6, 2)}[kind]
     runs = []
     for greedy in (0.0, 1.0):
@@ -104,7 +104,7 @@ def test_greedy_decisions_have_no_score(kind, rng):
 
 
 def test_bounds_hold_towards_the_environment_only(rng):
-    """The action is clipped, and the score is that of the sample."""
+    """The action is clipped; the score is the score of the unclipped sample."""
     noise = 2 * rng.randn(60, 2)
     bounds = {"action_low": -0.5, "action_high": (0.5, 0.25)}
     got = simulate(period=DT, noise=noise, **bounds)
@@ -114,8 +114,8 @@ def test_bounds_hold_towards_the_environment_only(rng):
 
 
 def test_first_action_is_within_the_bounds(rng):
-    """Before the first decision the action is what is nearest to 0 within the bounds,
-    also after a reset, and it is told of as the decision's action."""
+    """Before the first decision, and after a reset, the action is the value within the
+    bounds nearest to 0, and the decision reports it."""
     with nengo.Network() as net:
         policy = GaussianPolicy(
             3, period=0.005, action_low=(1.0, -3.0, -1.0), action_high=(2.0, -2.0, 1.0)
@@ -145,13 +145,13 @@ def test_first_action_is_within_the_bounds(rng):
         ({"period": "often"}, ValidationError, "period='often'; give a finite number"),
         ({}, ValidationError, "give period=SECONDS"),
         ({"period": 0.0105}, BuildError, "no multiple of the simulator's step"),
-        ({"period": DT, "noise": [[0.5] * 3]}, ValidationError, "noise of shape"),
-        ({"period": DT, "noise": np.zeros((0, 3))}, ValidationError, "noise of shape"),
+        ({"period": DT, "noise": [[0.5] * 3]}, ValidationError, "noise: must be"),
+        ({"period": DT, "noise": np.zeros((0, 3))}, ValidationError, "noise: must be"),
         ({"trigger": True, "noise": [[np.inf] * 3]}, ValidationError, "noise"),
     ],
 )
 def test_errors_name_the_policy(policy, options, error, message):
-    """Where there are several policies, the message says which of them it is."""
+    """The message names the policy, which matters if there are several."""
     expected = f"{policy.__name__} 'of the arm'.*{message}"
     with nengo.Network() as net, pytest.raises(error, match=expected):
         policy(2, label="of the arm", **options)
@@ -159,9 +159,10 @@ def test_errors_name_the_policy(policy, options, error, message):
 
 
 def test_uniform_noise_is_checked():
-    """What a softmax policy is handed in lies in [0, 1); the message says where not."""
+    """Noise of a softmax policy must lie in [0, 1); the message gives the position of a
+    wrong value."""
     for bad in (1.0, -0.1, np.nan):
-        match = rf"SoftmaxPolicy: noise\[1, 0\] is {bad:g}: .* from 0 to below 1"
+        match = rf"SoftmaxPolicy: noise: .* from 0 to below 1 .got {bad:g} at \[1, 0\]"
         with nengo.Network(), pytest.raises(ValidationError, match=match):
             SoftmaxPolicy(2, period=DT, noise=[[0.0], [bad]])
     with nengo.Network():
@@ -170,14 +171,14 @@ def test_uniform_noise_is_checked():
 
 
 def test_fixed_standard_deviation(rng):
-    """With a fixed standard deviation the policy takes the means alone."""
+    """With a fixed standard deviation, the input of the policy has only the means."""
     noise = rng.randn(60, 2)
     got = simulate(node=lambda t: decoded(t)[:2], period=DT, noise=noise, fixed_std=0.3)
     assert_decides(got, range(60), noise, fixed_std=0.3)
 
 
 def noise_of(got):
-    """Return the noise of a policy whose mean is 0 and standard deviation 1."""
+    """Return the noise of a policy with mean 0 and standard deviation 1."""
     return got[0]
 
 
@@ -186,7 +187,7 @@ def zeros(t):
 
 
 def test_own_noise_is_standard_normal():
-    """The noise is normal, and independent between decisions and actions."""
+    """The noise is standard normal, and independent between decisions and actions."""
     noise = noise_of(simulate(4000, zeros, period=DT, seed=11))
     assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-3
     # four standard errors of a correlation
@@ -197,7 +198,7 @@ def test_own_noise_is_standard_normal():
 
 
 def test_seed_replays_the_noise():
-    """The same seed gives the same noise, another seed other noise."""
+    """The same seed gives the same noise; another seed gives other noise."""
     one, again, other = (
         noise_of(simulate(20, zeros, period=DT, seed=seed)) for seed in (1, 1, 2)
     )
@@ -206,7 +207,7 @@ def test_seed_replays_the_noise():
 
 
 def test_noise_depends_on_seed_and_decision_alone():
-    """Decision k has the stream of numpy's Philox that begins at the counter k."""
+    """The noise of decision k is the stream of numpy's Philox from counter k."""
     noise = noise_of(simulate(20, zeros, period=DT, seed=1))
     # the process's own generator gives the key
     key = int(np.random.RandomState(1).randint(2**31))
@@ -217,9 +218,9 @@ def test_noise_depends_on_seed_and_decision_alone():
 
 
 def test_noise_goes_on_after_pickling_and_repeats_after_reset():
-    """A pickled simulation goes on with the noise that would have come; a reset
-    simulation repeats it; two policies without a seed draw other noise, and the same
-    in every build of the same network."""
+    """A pickled simulation continues with the noise of an unpickled one, and a reset
+    simulation repeats it. Two policies without a seed draw different noise, the same in
+    every build of the network."""
     builds = []
     for network_seed in (5, 5, 5, 6):
         with nengo.Network(seed=network_seed) as net:
@@ -253,11 +254,11 @@ def test_noise_goes_on_after_pickling_and_repeats_after_reset():
         ({}, ValidationError, "GaussianPolicy.period.*period=SECONDS.*trigger=True"),
         ({"period": 0.1, "trigger": True}, ValidationError, "period=SECONDS"),
         ({"period": 0}, ValidationError, "period"),
-        ({"period": 0.1, "fixed_std": -1}, ValueError, "fixed_std is -1"),
+        ({"period": 0.1, "fixed_std": -1}, ValueError, "fixed_std: .*got -1"),
         (
             {"period": 0.1, "action_low": 2, "action_high": 1},
             ValueError,
-            "action_low is 2 and action_high 1",
+            "action_low: .*got 2 and 1",
         ),
         ({"period": 0.1, "log_std_bounds": (2, -1)}, ValueError, "log_std_bounds"),
         ({"period": 0.1, "noise": [[np.nan, 0]]}, ValidationError, "finite"),
@@ -268,14 +269,14 @@ def test_noise_goes_on_after_pickling_and_repeats_after_reset():
     ],
 )
 def test_bad_policies(options, error, message):
-    """A policy that cannot be is refused, as early as it can be known."""
+    """Invalid policies are refused as early as possible."""
     with pytest.raises(error, match=message):
         simulate(**options)
 
 
 def test_baseline_is_the_mean_of_the_past(rng):
-    """What is subtracted is the mean of the rewards that counted before, never of the
-    current one; later it forgets at its rate."""
+    """The baseline is the mean of all previous counted rewards, without the current
+    one; later it is an exponential average."""
     rewards = rng.randn(200)
     events = rng.rand(200) < 0.7
     with nengo.Network() as net:
@@ -289,7 +290,7 @@ def test_baseline_is_the_mean_of_the_past(rng):
     past = []
     for step, reward in enumerate(rewards):
         weights = np.ones(len(past))
-        for i in range(10, len(past)):  # a tenth of the new, nine tenths of the old
+        for i in range(10, len(past)):  # 0.1 new + 0.9 old
             weights[:i] *= 0.9
             weights[i] = 0.1 * 10
         # the first ten are a plain mean of ten

@@ -1,4 +1,4 @@
-"""The tables of README and documentation have the numbers of the results."""
+"""The tables of README and documentation agree with the committed results."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def read_rows(page):
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
 def test_one_setting(page):
-    """Steps, and median and worst return of all seeds, are those of the results."""
+    """Steps, median and worst return of all seeds equal the results."""
     rows = read_rows(page)
     assert len(rows) == (5 if page == "README.md" else len(TASKS))
     for name, found in rows.items():

@@ -1,4 +1,4 @@
-"""The rules need only make_step(signals, dt, rng) and a plain dict of arrays."""
+"""The rules require only make_step(signals, dt, rng) and a plain dict of arrays."""
 
 import nengo
 import numpy as np
@@ -102,7 +102,7 @@ MEMBERS = {
 
 
 def weights_of_runner(net, conn, n_steps, dt=0.001, seed=0):
-    """Return the weights before every step, and those after the last one."""
+    """Return the weights before every step and after the last."""
     runner = Runner(net, dt=dt, seed=seed)
     weights = runner.arrays[runner.model.sig[conn]["weights"]]
     trajectory = [weights.copy()]
@@ -113,7 +113,7 @@ def weights_of_runner(net, conn, n_steps, dt=0.001, seed=0):
 
 
 def weights_of_nengo(net, conn, n_steps, dt=0.001, seed=0):
-    """Return the same from Nengo's simulator, by reading between the steps."""
+    """Return the same weights from Nengo's simulator, read between the steps."""
     with nengo.Simulator(net, dt=dt, seed=seed) as sim:
         weights = sim.signals[sim.model.sig[conn]["weights"]]
         trajectory = [weights.copy()]
@@ -125,7 +125,7 @@ def weights_of_nengo(net, conn, n_steps, dt=0.001, seed=0):
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_learns_the_same(name, seed):
-    """Under the runner the weights of every step equal those of nengo.Simulator."""
+    """In every step the weights of the runner equal the weights of nengo.Simulator."""
     kind, rule, inputs = MEMBERS[name]
     with nengo.Network(seed=seed) as net:
         conn = connect(kind, rule, seed, nengo.LIF())
@@ -138,10 +138,10 @@ def test_learns_the_same(name, seed):
 
 # Nengo's Sigmoid computes exp(-J), and infinity gives the right rate
 @pytest.mark.filterwarnings("ignore:overflow encountered in exp")
-# every tenth case has the same kind of connection
+# the kind of connection repeats every ten cases
 @pytest.mark.parametrize("seed", range(0, N_CASES, 7))
 def test_learns_the_same_on_random_connections(seed):
-    """Random connections learn the same weights under the runner."""
+    """Random connections learn the same weights in the runner."""
     case = draw(seed)
     results = [
         weights(net := build(case), net.conn, case.n_steps, case.dt, case.seed)

@@ -1,4 +1,5 @@
-"""Networks in single precision: against closed forms and plain numpy in double."""
+"""Networks in single precision, compared with closed forms and numpy in double
+precision."""
 
 import nengo
 import numpy as np
@@ -14,30 +15,30 @@ from nengo_epes.networks.actor_critic import ActorCriticProcess
 from nengo_epes.rl import build_network
 
 DT = 0.001
-# single precision rounds by 6e-8, and the sums and quotients here by some times that
+# single precision rounds by 6e-8; sums and quotients accumulate a few such errors
 TOLERANCES = {32: 1e-5, 64: 1e-12}
 both_precisions = pytest.mark.parametrize("bits", [32, 64])
 
 
 def in_precision(bits):
-    """Set Nengo's precision; the fixture of all tests puts it back."""
+    """Set Nengo's precision; the shared fixture restores it."""
     nengo.rc["precision"]["bits"] = str(bits)
 
 
 def source(values):
-    """Make a node that puts out one row of values in each step."""
+    """Make a node that outputs one row of values per step."""
     return nengo.Node(lambda t: values[round(t / DT) - 1])
 
 
 def simulate(net, probes, steps):
-    """Run a network; return what was probed."""
+    """Run a network; return the data of its probes."""
     with nengo.Simulator(net, dt=DT) as sim:
         sim.run_steps(steps)
         return [sim.data[probe] for probe in probes]
 
 
 def decisions_of(policy, rows):
-    """Return what a policy with a decision in each step says of its decisions."""
+    """Return the decisions of a policy that decides in each step."""
     nengo.Connection(source(rows), policy.input, synapse=None)
     probes = [nengo.Probe(policy.decision), nengo.Probe(policy.score)]
     return probes, len(rows)
@@ -45,8 +46,8 @@ def decisions_of(policy, rows):
 
 @both_precisions
 def test_gaussian_policy(bits, rng):
-    """Scores, actions and densities of a Gaussian policy are those of scipy and of the
-    closed forms in double precision, beyond the bounds of the log std too."""
+    """Scores, actions and densities of a Gaussian policy equal scipy's and the closed
+    forms in double precision, even beyond the bounds of the log std."""
     in_precision(bits)
     rows, noise = 2 * rng.randn(100, 4), rng.randn(100, 2)
     with nengo.Network() as net:
@@ -73,7 +74,7 @@ def test_gaussian_policy(bits, rng):
     ]
     tolerance = TOLERANCES[bits]
     assert decision.dtype == f"float{bits}"
-    # absolute, too, because noise^2 - 1 and the log density cancel near 0
+    # absolute tolerance, because noise^2 - 1 and the log density cancel near 0
     both = {"rtol": tolerance, "atol": tolerance}
     assert_allclose(decision, np.hstack(expected), **both)
     assert_allclose(score * DT, np.hstack(expected[1:3]), **both)
@@ -81,8 +82,8 @@ def test_gaussian_policy(bits, rng):
 
 @both_precisions
 def test_softmax_policy(bits, rng):
-    """Probabilities, actions and scores of a softmax policy are those of the closed
-    forms in double precision, where probabilities vanish too."""
+    """Probabilities, actions and scores of a softmax policy equal the closed forms in
+    double precision, even for probabilities that underflow."""
     in_precision(bits)
     rows, noise = 3 * rng.randn(100, 3), rng.rand(100, 1)
     rows[50:, 1] -= 200.0  # exp(-200) is 0 in single precision
@@ -92,7 +93,7 @@ def test_softmax_policy(bits, rng):
     decision, score = simulate(net, probes, steps)
     chances = special.softmax(rows, axis=1)
     chosen = (noise >= np.cumsum(chances, axis=1)).sum(axis=1)
-    # no uniform number is so near a border that rounding could move it across
+    # no uniform number is within rounding error of a border
     assert np.abs(noise - np.cumsum(chances, axis=1)[:, :2]).min() > 1e-5
     one_hot = np.eye(3)[chosen]
     expected = [np.ones((100, 1)), one_hot - chances, one_hot, chances]
@@ -101,14 +102,15 @@ def test_softmax_policy(bits, rng):
     both = {"rtol": tolerance, "atol": tolerance}
     assert_allclose(decision, np.hstack(expected), **both)
     assert_allclose(score * DT, expected[1], **both)
-    # what a node is given, under the error state of Nengo's simulator
+    # called as a Node, under the error state of Nengo's simulator
     with np.errstate(invalid="raise", divide="ignore"):
         entropies = [policy.entropy(row) for row in decision]
     assert_allclose(entropies, stats.entropy(chances, axis=1), **both)
 
 
 def test_choice_where_probabilities_sum_to_less_than_1():
-    """What rounding leaves of [0, 1) goes to the last action with a probability."""
+    """The rest of [0, 1) that rounding leaves belongs to the last action of positive
+    probability."""
     chances = np.array([0.25, 0.75, 0.0], dtype=np.float32)
     chances[1] = np.nextafter(chances[1], np.float32(0))
     assert np.cumsum(chances)[-1] < 1 - 1e-8
@@ -117,8 +119,8 @@ def test_choice_where_probabilities_sum_to_less_than_1():
 
 @both_precisions
 def test_td_error(bits, rng):
-    """Once a decision it is the reward plus the discounted value less the value before,
-    over dt; in continuous time it is r - V / tau + dV / dt."""
+    """At each decision the error is the reward plus the discounted value minus the
+    previous value, over dt; in continuous time it is r - V / tau + dV / dt."""
     in_precision(bits)
     values, rewards = rng.randn(2, 60)
     learns = np.arange(60) % 3 == 1
@@ -151,7 +153,7 @@ def test_td_error(bits, rng):
 
 @both_precisions
 def test_baseline(bits, rng):
-    """What is subtracted is the mean of the rewards before, of which the first ten have
+    """The baseline is the mean of the previous rewards, of which the first ten have
     equal weights."""
     in_precision(bits)
     rewards = 5.0 + rng.randn(10)
@@ -171,7 +173,7 @@ def test_baseline(bits, rng):
     "distribution", [Softmax((2, 3)), BoundedGaussian(2, reach=0.5)], ids=str
 )
 def test_decisions(bits, distribution, rng):
-    """Actions, scores and TD errors of an actor-critic are those of the distribution in
+    """Actions, scores and TD errors of an actor-critic equal the distribution's in
     double precision, with the value and the bonus of the last decision."""
     in_precision(bits)
     size, n = distribution.size, 40
@@ -204,7 +206,7 @@ def test_decisions(bits, distribution, rng):
             assert_allclose(score, drawn[1], rtol=0, atol=atol)
 
 
-def agent_in(environment, bits, n_decisions=300):
+def agent_in(environment, bits, n_decisions=150):
     """Let an agent learn; return weights of critic and actor, and all actions."""
     in_precision(bits)
     settings = {} if environment == "FrozenLake-v1" else {"n_neurons": 40}
@@ -220,16 +222,16 @@ def agent_in(environment, bits, n_decisions=300):
     "environment", [RandomWalk, "CartPole-v1", "Pendulum-v1", "FrozenLake-v1"], ids=str
 )
 def test_agent(environment):
-    """An agent learns for 300 decisions with finite weights, whose first 50 decisions
-    leave the same weights and actions as in double precision."""
+    """An agent learns for 150 decisions with finite weights; its first 50 decisions
+    give the weights and actions of double precision."""
     single = agent_in(environment, 32)
     double = agent_in(environment, 64)
     early = 100
     for one, other in zip(single, double, strict=True):
         assert one.dtype == np.float32
         assert np.isfinite(one).all()
-        # rounding by 6e-8 in each of 50 updates, relative to the largest entry, and
-        # some more because actions change what is seen
+        # rounding errors of 6e-8 in each of 50 updates, relative to the largest entry;
+        # actions amplify them through the observations
         largest = np.abs(other[:early]).max()
         assert largest > 0
         assert_allclose(one[:early], other[:early], rtol=0, atol=3e-5 * largest)

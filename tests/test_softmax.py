@@ -17,7 +17,8 @@ preferences = st.lists(st.floats(-700, 700), min_size=1, max_size=6).map(np.arra
 
 @given(preferences)
 def test_probabilities(h):
-    """They are the exponentials over their sum, also where these would overflow."""
+    """The probabilities are the exponentials over their sum, even if the exponentials
+    would overflow."""
     assert_allclose(softmax.probabilities(h), np.exp(log_softmax(h)), atol=1e-15)
 
 
@@ -38,7 +39,7 @@ def test_score_is_the_gradient(h, data):
 
 @given(preferences)
 def test_score_is_centred(h):
-    """Under the policy the mean of the score is 0."""
+    """The mean of the score under the policy is 0."""
     p = softmax.probabilities(h)
     mean = sum(p[k] * softmax.score(p, k) for k in range(len(h)))
     assert_allclose(mean, 0, atol=1e-15)
@@ -46,7 +47,7 @@ def test_score_is_centred(h):
 
 @given(preferences, st.floats(0, 1, exclude_max=True))
 def test_choice_falls_into_its_share(h, uniform):
-    """The action's share of the unit interval holds the uniform number."""
+    """The uniform number lies in the share of the chosen action."""
     p = softmax.probabilities(h)
     k = softmax.choose(p, uniform)
     assert p[:k].sum() - 1e-15 <= uniform
@@ -54,7 +55,7 @@ def test_choice_falls_into_its_share(h, uniform):
 
 
 def test_network_chooses_by_the_probabilities():
-    """Over many decisions each action is chosen as often as its probability says."""
+    """Over many decisions the frequency of each action is its probability."""
     h = np.array([0.0, 1.0, -1.0])
     with nengo.Network() as net:
         policy = SoftmaxPolicy(3, period=0.001, seed=3)
@@ -71,11 +72,13 @@ def test_network_chooses_by_the_probabilities():
     # four standard errors of a share
     assert_allclose(chosen.mean(axis=0), p, atol=4 * np.sqrt(0.25 / n))
     assert_allclose(sim.data[score] * 0.001, chosen - p, atol=1e-12)
-    told = np.concatenate([np.ones((n, 1)), chosen - p, chosen, np.tile(p, (n, 1))], 1)
-    assert_allclose(sim.data[decision], told, atol=1e-12)
+    expected = np.concatenate(
+        [np.ones((n, 1)), chosen - p, chosen, np.tile(p, (n, 1))], 1
+    )
+    assert_allclose(sim.data[decision], expected, atol=1e-12)
 
 
 def test_needs_a_period():
-    """A policy that does not say when it decides is refused."""
+    """A policy without a period or trigger is refused."""
     with nengo.Network(), pytest.raises(ValidationError, match="period=SECONDS"):
         SoftmaxPolicy(2)

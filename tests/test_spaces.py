@@ -32,7 +32,8 @@ OBSERVATIONS = [
 
 @pytest.mark.parametrize("space", OBSERVATIONS, ids=str)
 def test_observations_are_flattened_as_by_gymnasium(space):
-    """The vector is that of `gymnasium.spaces.utils.flatten`, also after a pickle."""
+    """The vector equals the result of `gymnasium.spaces.utils.flatten`, also after a
+    pickle."""
     ours = ObservationSpace(space)
     again = pickle.loads(pickle.dumps(ours))
     assert ours.size == spaces.utils.flatdim(space)
@@ -45,19 +46,20 @@ def test_observations_are_flattened_as_by_gymnasium(space):
 
 
 def test_observations_outside_of_a_box():
-    """Bounds are not checked: many environments leave theirs."""
+    """Bounds are not validated, because many environments violate theirs."""
     space = ObservationSpace(spaces.Box(-1, 1, (2,)))
     assert_array_equal(space.flatten([1e30, -7]), [1e30, -7])
 
 
 def test_ranges_count_the_entries_of_the_vector():
-    """A Discrete observation has as many ranges as states."""
+    """A Discrete observation has one range per state."""
     space = ObservationSpace(spaces.Discrete(3), np.full(3, 2.0))
     assert_array_equal(space.flatten(1), [0, 0.5, 0])
 
 
 def test_is_finite():
-    """One NaN or infinity is found in arrays of any size; large numbers are finite."""
+    """One NaN or infinity is detected in arrays of any size; large numbers are
+    finite."""
     for size in (1, 3, 64, 65, 1000):
         for wrong in (np.nan, np.inf, -np.inf):
             for dtype in (np.float32, np.float64):
@@ -89,7 +91,7 @@ ACTIONS = [
 
 @pytest.mark.parametrize("space", ACTIONS, ids=str)
 def test_actions_are_of_their_space(space, rng):
-    """Any numbers make an action of the space, of the dtype and shape of a sample."""
+    """Any vector gives an action of the space, with the dtype and shape of a sample."""
     ours = pickle.loads(pickle.dumps(ActionSpace(space)))
     sampled = space.sample()
     for scale in (0, 0.1, 1, 1000):
@@ -99,7 +101,7 @@ def test_actions_are_of_their_space(space, rng):
 
 
 def test_largest_of_each_group():
-    """Each group of discrete actions chooses its largest entry."""
+    """Each group of discrete actions selects its largest entry."""
     multi = ActionSpace(spaces.MultiDiscrete([[3, 2], [1, 4]], start=[[1, 0], [0, 5]]))
     assert (multi.size, multi.sizes) == (10, [3, 2, 1, 4])
     numbers = [0, 9, 1, 5, 4, -3, 0, 0, 7, 0]
@@ -113,8 +115,8 @@ def test_largest_of_each_group():
 
 
 def test_box_actions():
-    """[-1, 1] is scaled to two bounds and clipped; other entries stay as they are, and
-    are clipped by the one bound that they have; integers are rounded."""
+    """[-1, 1] is scaled to the two bounds and clipped. Entries with one bound are
+    clipped by it, unbounded entries are unchanged, and integers are rounded."""
     low = np.array([[0.0, -2.0, -np.inf], [-np.inf, 1.0, -3e38]])
     high = np.array([[10.0, 2.0, 5.0], [np.inf, np.inf, 3e38]])
     space = ActionSpace(spaces.Box(low, high, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""The limits of PES's learning rate, against equations and simulations without them."""
+"""The limits of PES's learning rate, compared with equations and simulations."""
 
 import math
 
@@ -23,13 +23,13 @@ LIMITS = [largest_stable_rate, largest_rate_without_overshoot]
 
 
 def grows(course):
-    """Whether the last third swings wider than the second."""
+    """Whether the amplitude of the last third exceeds the amplitude of the second."""
     n = len(course) // 3
     return np.abs(course[-n:]).max() > np.abs(course[n : 2 * n]).max()
 
 
 def overshoots(course):
-    """Whether the course crosses 0, by more than rounding errors of its start."""
+    """Whether the course crosses 0 by more than the rounding error of its start."""
     return np.min(course * np.sign(course[0])) < -1e-13 * abs(course[0])
 
 
@@ -45,12 +45,12 @@ def delayed_decay(gain, duration, steps=100):
     return np.array(w)
 
 
-# Close to a limit it takes long to tell its sides apart: 0.5 % above it the swing grows
-# by exp(0.0036) in a delay, and the first crossing comes after pi / sqrt(0.01) = 31 of
-# them, by when little more is left than rounding. The rule's own error is 1e-5.
+# Close to a limit the two sides differ slowly: 0.5 % above it the amplitude grows by
+# exp(0.0036) per delay. The first crossing is after pi / sqrt(0.01) = 31 delays, when
+# the course is near the rounding error. The error of the trapezoidal rule is 1e-5.
 @pytest.mark.parametrize("limit", LIMITS)
 def test_limits_of_the_delay_differential_equation(limit):
-    """The limits are where the integrated equation begins to grow, or to overshoot."""
+    """At the limits the integrated equation starts to grow, or to overshoot."""
     expected = limit(UNIT, delay=1.0)
     low, high = 0.5 * expected, 2 * expected
     while high > 1.005 * low:
@@ -61,7 +61,8 @@ def test_limits_of_the_delay_differential_equation(limit):
 
 
 def test_limits_are_those_of_the_characteristic_roots():
-    """The rightmost root of s = -g exp(-s theta) crosses 0, or leaves the real line."""
+    """At the limits the rightmost root of s = -g exp(-s theta) crosses 0, or becomes
+    complex."""
 
     def root(gain, delay):
         return lambertw(-gain * delay) / delay
@@ -70,15 +71,15 @@ def test_limits_are_those_of_the_characteristic_roots():
         gain = largest_stable_rate(UNIT, delay)
         assert_allclose(root(gain, delay).real * delay, 0.0, atol=1e-12)
         gain = largest_rate_without_overshoot(UNIT, delay)
-        # 1 part in 1e9 off the branching point, the root is off by its square root
+        # near the branch point the root changes by the square root of 1e-9
         assert root(gain * (1 - 1e-9), delay).imag == 0
         assert root(gain * (1 + 1e-9), delay).imag != 0
 
 
 @pytest.mark.parametrize("lag", [0, 1, 2, 7, 40])
 def test_limits_in_steps_are_those_of_the_roots(lag):
-    """The largest root of z^(m+1) - z^m + g dt is of size 1 at the one limit, and
-    ceases to be real and positive at the other."""
+    """The largest root of z^(m+1) - z^m + g dt has size 1 at one limit, and stops being
+    real and positive at the other."""
 
     def root(gain):
         coefficients = np.zeros(lag + 2)
@@ -87,7 +88,7 @@ def test_limits_in_steps_are_those_of_the_roots(lag):
         found = np.roots(coefficients)
         return found[np.argmax(np.abs(found))]
 
-    # rounding of the roots of a polynomial of degree 41
+    # rounding error of the roots of a polynomial of degree 41
     assert_allclose(abs(root(largest_stable_rate(UNIT, lag * DT, DT))), 1, atol=1e-9)
     gain = largest_rate_without_overshoot(UNIT, lag * DT, DT)
     below, above = root(gain * (1 - 1e-6)), root(gain * (1 + 1e-6))
@@ -97,17 +98,19 @@ def test_limits_in_steps_are_those_of_the_roots(lag):
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_many_steps_are_continuous_time(limit):
-    """The two forms agree, with a delay that is half a step longer."""
+    """The discrete limit equals the continuous limit of a delay longer by half a
+    step."""
     for lag in (10, 100, 10_000):
         expected = limit(UNIT, (lag + 0.5) * DT)
-        # the next term of the series in 1 / lag is the second
+        # the first neglected term of the series in 1 / lag is quadratic
         assert_allclose(limit(UNIT, lag * DT, DT), expected, rtol=0.5 / lag**2)
 
 
 def at_constant_input(value):
-    """Make a network with rate neurons at a constant input, and their activities."""
+    """Make a network of rate neurons with constant input; return their activities
+    too."""
     with nengo.Network(seed=5) as net:
-        # what is added to the network later would change a seed that is not given
+        # fixed seed, which later additions to the network would change
         rates = nengo.Ensemble(
             20, 1, neuron_type=nengo.LIFRate(), eval_points=[[value]], seed=6
         )
@@ -117,7 +120,8 @@ def at_constant_input(value):
 
 
 def errors_in_nengo(limit, ratios, synapse, delay, seconds):
-    """Let PES learn a constant with learning rates around a limit; (ratios, steps)."""
+    """Let PES learn a constant with learning rates around a limit; return (ratios,
+    steps)."""
     net, rates, activities = at_constant_input(0.4)
     probes = []
     with net:
@@ -142,13 +146,13 @@ def errors_in_nengo(limit, ratios, synapse, delay, seconds):
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("synapse, lag", [(None, 0), (0, 1), (z**-2, 2), (z**-20, 20)])
 def test_limits_in_nengo(limit, synapse, lag):
-    """Nengo's own PES goes over the limits where they say, in steps; with 20 of them
-    also where continuous time says with a delay of 20 and a half."""
+    """Nengo's PES grows, or overshoots, above the discrete limits; with a delay of 20
+    steps also above the continuous limits for 20.5 steps."""
     ratios = np.arange(0.91, 1.1, 0.02)
     delay = (lag + 0.5) * DT
     courses = errors_in_nengo(limit, ratios, synapse, lag * DT, seconds=150 * delay)
     above = [IS_ABOVE[limit](course) for course in courses]
-    # it is crossed once, between two of the ratios: that is the measurement
+    # the measured limit lies between the two ratios where `above` changes
     assert above == sorted(above)
     assert_allclose(ratios[above.index(True)] - 0.01, 1.0, atol=0.011)
     if lag == 20:
@@ -159,15 +163,15 @@ def test_limits_in_nengo(limit, synapse, lag):
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_limits_are_those_of_the_worst_sample(limit):
-    """Of several samples the one with the largest activities counts."""
+    """The sample with the largest activities determines the limit."""
     weak, strong = [10.0, 20.0, 0.0], [30.0, 40.0, 0.0]
     assert limit([weak, strong], delay=0.2) == limit(strong, delay=0.2)
-    # 3 / 2500 in place of 1, and a fifth of the delay
+    # n / |a|^2 is 3 / 2500 in place of 1, and the delay is a fifth
     assert_allclose(limit(strong, delay=0.2), limit(UNIT, 1.0) * 5 * 3 / 2500)
 
 
 def test_suggestion_has_the_time_constant():
-    """PES at a constant input, in Nengo, learns with the time constant asked for."""
+    """PES with a constant input learns with the requested time constant."""
     net, rates, activities = at_constant_input(-0.3)
     with net:
         rate = suggest_learning_rate(activities, time_constant=0.05)
@@ -183,16 +187,16 @@ def test_suggestion_has_the_time_constant():
         probe = nengo.Probe(error)
     with nengo.Simulator(net) as sim:
         sim.run(0.3)
-    # once the rule's own filter, of 5 ms, has settled; a step of 1 / 50 of the time
-    # constant makes log(1 - 1 / 50) of exp(-1 / 50), 1 % more
+    # after 100 ms the rule's filter of 5 ms has settled; a step of 1 / 50 of the time
+    # constant has slope log(1 - 1 / 50) instead of -1 / 50, 1 % more
     course = sim.data[probe][100:, 0]
     slope = np.polyfit(np.arange(len(course)) * DT, np.log(course), 1)[0]
     assert_allclose(slope, -1 / 0.05, rtol=0.015)
 
 
 def test_suggestion_over_samples():
-    """The rates at which the components of an error over the samples fall sum up to one
-    over the time constant, and none of the samples falls faster with "largest"."""
+    """The decay rates of the components of an error over the samples sum to one over
+    the time constant; with "largest" no sample decays faster than that."""
     activities = np.random.RandomState(1).uniform(0, 200, (400, 12))
     activities *= np.random.RandomState(2).uniform(0, 1, (400, 1))
     n = activities.shape[1]
@@ -205,13 +209,13 @@ def test_suggestion_over_samples():
 
 
 def test_activities_are_the_rates():
-    """They are what rate neurons put out when the evaluation points are presented."""
+    """The activities equal the outputs of rate neurons for the evaluation points."""
     points = np.array([[0.1, 0.7], [-0.5, 0.2], [0.0, 0.0]])
     with nengo.Network(seed=3) as net:
         rates = nengo.Ensemble(
             40, 2, neuron_type=nengo.LIFRate(), radius=2.0, eval_points=points
         )
-        # evaluation points are stretched by the radius
+        # evaluation points are scaled by the radius
         stimulus = nengo.Node(lambda t: 2.0 * points[round(t / DT) - 1])
         nengo.Connection(stimulus, rates, synapse=None)
         probe = nengo.Probe(rates.neurons)
@@ -222,25 +226,26 @@ def test_activities_are_the_rates():
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_limits_refuse(limit):
-    """What cannot be meant is refused, with what would be right."""
+    """Invalid arguments are refused, with the valid values."""
     for activities in ([], [0.0, 0.0], [1.0, np.nan], np.ones((1, 2, 3))):
         with pytest.raises(ValueError, match="activities_of"):
             limit(activities, 0.1)
     for delay in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(ValueError, match=r"delay is .*: give seconds above 0"):
+        with pytest.raises(ValueError, match=r"delay: must be above 0 s"):
             limit(UNIT, delay)
     for delay in (-0.001, 0.0015, np.nan, np.inf):
         with pytest.raises(ValueError, match="whole number of steps"):
             limit(UNIT, delay, 0.001)
-    with pytest.raises(ValueError, match="dt is 0: give seconds above 0"):
+    with pytest.raises(ValueError, match=r"dt: must be above 0 s .got 0"):
         limit(UNIT, 0.1, 0)
 
 
 def test_others_refuse():
-    """So do the other functions; an ensemble without neurons has no activities."""
-    with pytest.raises(ValueError, match="time_constant is 0: give seconds above 0"):
+    """The other functions do the same; an ensemble without neurons has no
+    activities."""
+    with pytest.raises(ValueError, match=r"time_constant: must be above 0 s .got 0"):
         suggest_learning_rate(UNIT, 0)
-    with pytest.raises(ValueError, match="give 'mean' or 'largest'"):
+    with pytest.raises(ValueError, match="must be 'mean' or 'largest'"):
         suggest_learning_rate(UNIT, 0.1, over="median")
     with nengo.Network() as net:
         direct = nengo.Ensemble(1, dimensions=1, neuron_type=nengo.Direct())

@@ -1,4 +1,4 @@
-"""Bounded steps: their bounds, and that they are the published ones."""
+"""Bounded steps: their bounds, and agreement with the published formulas."""
 
 import math
 import pickle
@@ -16,7 +16,7 @@ from nengo_epes.arithmetic.step_sizes import Intentional, ObGD
 
 STEPS = [ObGD(), Intentional(), Intentional(0.05, normalize=True)]
 GAMMA_LAMBDA = 0.8
-# tests of what depends neither on the TD error's history nor on the trace's
+# for tests that depend on the history of neither TD error nor trace
 C, A = np.ones(1), np.array([30.0, 40.0])
 E = np.outer(C, A)
 
@@ -31,7 +31,7 @@ def textbook_obgd(learner, delta, contribution, alpha, kappa):
 
 def textbook_intentional(learner, delta, contribution, eta, normalize):
     """Sharifnassab et al. (2026), without diagonal scaling; sums instead of running
-    means, and the limit on the TD error at 2 root mean squares."""
+    means, and a limit on the TD error of 2 root mean squares."""
     g, d = learner.setdefault("g", []), learner.setdefault("d", [])
     learner["z"] = GAMMA_LAMBDA * learner["z"] + contribution
     g.insert(0, np.sum(contribution**2))
@@ -50,14 +50,15 @@ def textbook_intentional(learner, delta, contribution, eta, normalize):
 
 
 def experience(rows, n_pre, n_steps):
-    """Make TD errors, some of them huge, eligibilities and activities in hertz."""
+    """Make TD errors with large outliers, eligibilities, and activities in hertz."""
     rng = np.random.RandomState(7)
     deltas = rng.randn(n_steps) * np.where(rng.rand(n_steps) < 0.1, 50.0, 1.0)
     return deltas, rng.randn(n_steps, rows), rng.uniform(0, 300, (n_steps, n_pre))
 
 
 def in_simulator_steps(step, rate, rows, n_pre, n_steps, substeps):
-    """Learn as in the simulator: trace of gain 1, held while the pulse comes."""
+    """Learn as in the simulator: the trace has gain 1 and is held in the step of a
+    pulse."""
     decay = GAMMA_LAMBDA ** (1 / substeps)
     trace, weights = np.zeros((2, rows, n_pre))
     scratch, state = np.empty_like(trace), step.initial_state()
@@ -66,7 +67,7 @@ def in_simulator_steps(step, rate, rows, n_pre, n_steps, substeps):
         for _ in range(substeps):
             updates.accumulate(trace, decay, c, a, scratch)
             assert step(state, rate, 0.0, trace, c, a, decay) == 0.0
-        # by now the state has switched: these are not the ones in the trace
+        # the state has changed: these are not the activities in the trace
         weights += trace * step(state, rate, delta, trace, c + 1, a + 1, decay=1.0)
         trajectory.append(weights.copy())
     return np.stack(trajectory)
@@ -75,8 +76,8 @@ def in_simulator_steps(step, rate, rows, n_pre, n_steps, substeps):
 @pytest.mark.parametrize("rows, n_pre, substeps", [(1, 9, 1), (1, 9, 7), (3, 5, 20)])
 @pytest.mark.parametrize("kappa", [0.2, 2.0])
 def test_obgd_is_the_published_one(kappa, rows, n_pre, substeps):
-    """With activities over the maximum rate as features, a trace without the factor of
-    its gain, and the rate in these units, the weights are the textbook's."""
+    """With activities over the maximum rate as features, an unnormalised trace, and the
+    rate in these units, the weights equal the textbook's."""
     max_rate, alpha = 300.0, 0.4
     rate = alpha / ((1 - GAMMA_LAMBDA) * max_rate**2)
     step = ObGD(kappa, max_rate)
@@ -91,8 +92,8 @@ def test_obgd_is_the_published_one(kappa, rows, n_pre, substeps):
 @pytest.mark.parametrize("rows, n_pre, substeps", [(1, 9, 1), (1, 9, 7), (3, 5, 20)])
 @pytest.mark.parametrize("normalize", [False, True])
 def test_intentional_is_the_published_one(normalize, rows, n_pre, substeps):
-    """With the textbook's trace, and statistics once in an environment step, the
-    weights are the same."""
+    """With the textbook's trace, and statistics updated once per environment step, the
+    weights equal the textbook's."""
     step = Intentional(0.3, normalize, clip=2.0, delta_decay=0.9)
     got = in_simulator_steps(step, math.nan, rows, n_pre, 60, substeps)
     learner = {"z": 0.0, "w": 0.0}
@@ -103,7 +104,7 @@ def test_intentional_is_the_published_one(normalize, rows, n_pre, substeps):
 
 
 def scores_that_vanish(scale, n_steps=200):
-    """Make TD errors of +-1, scores that fall to 1e-4 of 1, and activities."""
+    """Make TD errors of +-1, scores that decay from 1 to 1e-4, and activities."""
     rng = np.random.RandomState(3)
     deltas = rng.choice([-1.0, 1.0], n_steps)
     scores = rng.randn(n_steps, 2) * np.geomspace(1, 1e-4, n_steps)[:, None]
@@ -111,7 +112,7 @@ def scores_that_vanish(scale, n_steps=200):
 
 
 def learned_with(step, scale=100.0):
-    """Return the output's change by each TD error, and the step sizes."""
+    """Return the change of the output by each TD error, and the step sizes."""
     decay, state = 0.9, step.initial_state()
     trace, moves, scratch = np.zeros((2, 30)), [], np.empty((2, 30))
     for delta, c, a in zip(*scores_that_vanish(scale), strict=True):
@@ -121,8 +122,8 @@ def learned_with(step, scale=100.0):
 
 
 def test_floor_in_numpy():
-    """With a floor the step divides by the root of the bounded mean square of the
-    score times the mean square of the activities, times the norm of the trace."""
+    """With a floor the step divides by the norm of the trace times the root of (bounded
+    mean square of the score times mean square of the activities)."""
     eta, floor, T, decay = 0.3, 0.2, 50.0, 0.9
     step = Intentional(eta, clip=None, floor=floor, shrink=T)
     got = learned_with(step)
@@ -141,14 +142,15 @@ def test_floor_in_numpy():
 
 
 def test_floor_does_not_depend_on_the_unit_of_activities():
-    """Activities times 100 move the output by the same, with the floor as well."""
+    """With activities 100 times larger the output moves by the same, with a floor
+    too."""
     step = Intentional(0.3, floor=0.2)
     assert_allclose(learned_with(step, 1.0), learned_with(step, 100.0), rtol=1e-11)
 
 
 def test_without_a_floor_steps_grow_as_scores_vanish():
-    """When scores fall to 1e-4 of what they were, the output moves over 1000 times as
-    far by each TD error without a floor, and less than 5 times as far with one."""
+    """When scores decay to 1e-4, each TD error moves the output over 1000 times further
+    without a floor, and less than 5 times further with one."""
     growth = {}
     for floor in (None, 0.2):
         moves = np.linalg.norm(learned_with(Intentional(0.3, floor=floor)), axis=1)
@@ -166,12 +168,12 @@ matrices = st.sampled_from([(1, 1), (1, 5), (3, 4)]).flatmap(
 
 @given(matrices, signed, st.floats(1e-12, 1e3), st.floats(0.1, 10), st.floats(1, 500))
 def test_obgd_never_exceeds_its_bound(trace, delta, rate, kappa, max_rate):
-    """No activities up to the largest can see an output move by more than the TD error,
-    or 1, over kappa; steps that could not are not touched."""
+    """For all activities up to the largest, the output moves by at most the TD error,
+    or 1, over kappa; smaller steps are not changed."""
     got = ObGD(kappa, max_rate)(np.zeros(0), rate, delta, trace, C, A, 0.5)
     allowed = min(abs(delta), 1.0) / kappa
     plain = rate * delta
-    # the worst activities fire at most where the trace is positive, or negative
+    # worst case: maximal activity where the trace is positive (negative), else 0
     worst = np.abs(got * trace).sum(axis=1).max() * max_rate
     assert worst <= allowed * (1 + 1e-12)
     assert abs(got) <= abs(plain) and got * plain >= 0
@@ -180,8 +182,8 @@ def test_obgd_never_exceeds_its_bound(trace, delta, rate, kappa, max_rate):
 
 
 def test_obgd_in_the_head():
-    """A trace of size 20, at 100 Hz, with a rate of 0.01 and margin 2 is cut by 40 for
-    TD errors up to 1, and by as much more as they exceed it."""
+    """A trace of size 20 at 100 Hz, with a rate of 0.01 and margin 2, is divided by 40
+    for TD errors up to 1, and by 40 times the TD error above."""
     step = ObGD(kappa=2, max_rate=100)
     for delta, expected in [(0.5, 0.005 / 40), (-1, -0.01 / 40), (7, 0.07 / 280)]:
         got = step(np.zeros(0), 0.01, delta, np.array([[15.0, -5.0]]), C, A, 0.0)
@@ -196,7 +198,7 @@ rates = st.floats(1e-2, 1e3) | st.just(0.0)
     arrays(float, (4, 3), elements=rates), st.floats(1e-2, 1e3), st.booleans(), signed
 )
 def test_intentional_does_not_depend_on_the_scale(activities, k, normalize, delta):
-    """With all activities multiplied by k, the output moves as far."""
+    """With all activities multiplied by k, the output moves by the same."""
     step = Intentional(normalize=normalize)
     moves = []
     for a in (activities, k * activities):
@@ -211,8 +213,9 @@ def test_intentional_does_not_depend_on_the_scale(activities, k, normalize, delt
 
 
 def test_intentional_moves_the_output_by_what_is_intended():
-    """Without memory the output moves by eta times the TD error, for several rows
-    weighted with their eligibilities; always by eta, if it is normalised."""
+    """Without memory the output moves by eta times the TD error, weighted with the
+    eligibilities if there are several post dimensions; if normalised, it always moves
+    by eta."""
     c = np.array([0.5, -2.0])
     for normalize, expected in [(False, 0.25 * 8.0), (True, 0.25)]:
         step = Intentional(0.25, normalize)
@@ -221,8 +224,8 @@ def test_intentional_moves_the_output_by_what_is_intended():
 
 
 def test_intentional_limits_rare_errors():
-    """After many errors of size 1 one of 100 counts as 20 of its root mean squares; the
-    first error of all is never limited."""
+    """After many errors of size 1, an error of 100 counts as 20 of its root mean
+    squares; the first error is never limited."""
     step = Intentional(delta_decay=0.999)
     state = step.initial_state()
     plain = step(state, 1.0, 1.0, E, C, A, decay=0.0)
@@ -237,8 +240,8 @@ def test_intentional_limits_rare_errors():
 
 @pytest.mark.parametrize("step", STEPS, ids=repr)
 def test_no_pulse_changes_nothing(step):
-    """A TD error of 0 moves no weight, and no statistics of it; while the trace is
-    held, nothing at all; while it is advanced, only the scale of the activities."""
+    """A TD error of 0 changes neither the weights nor its own statistics. A held trace
+    changes nothing; a trace that advances changes only the scale of the activities."""
     state = step.initial_state()
     step(state, 0.1, 2.0, E, C, A, 0.5)
     before = state.copy()
@@ -252,8 +255,8 @@ def test_no_pulse_changes_nothing(step):
 @pytest.mark.parametrize("dtype, largest", [("float64", 1e70), ("float32", 1e9)])
 @given(data=st.data())
 def test_never_nan(step, dtype, largest, data):
-    """Whatever comes, and be it nothing, the change is finite: fourth powers of what
-    comes have to be numbers, nothing else."""
+    """The change is finite for all inputs whose fourth powers are finite, 0
+    included."""
     values = st.floats(-largest, largest, width=32 if dtype == "float32" else 64)
     vector = arrays(dtype, 3, elements=values)
     state = step.initial_state().astype(dtype)
@@ -266,7 +269,7 @@ def test_never_nan(step, dtype, largest, data):
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_silence(normalize):
-    """Where nothing was added to a trace, or next to nothing, nothing is learned."""
+    """A trace that is empty, or nearly so, changes nothing."""
     step = Intentional(normalize=normalize)
     assert step(step.initial_state(), 0.1, 2.0, E, C, A, decay=1.0) == 0.0
     for a in (0 * A, 1e-8 * A):
@@ -276,7 +279,7 @@ def test_silence(normalize):
 
 @pytest.mark.parametrize("step", [*STEPS, Intentional(1, clip=None)], ids=repr)
 def test_values(step):
-    """Steps are values: equal, hashable, printed as they are written, picklable."""
+    """Steps are value objects: equal, hashable, picklable, and their repr evaluates."""
     for again in (eval(repr(step)), pickle.loads(pickle.dumps(step)), replace(step)):
         assert again == step and hash(again) == hash(step)
     assert len({*STEPS, step, Intentional(0.5), ObGD(np.float64(2.0))}) <= 4
@@ -299,8 +302,8 @@ def test_values(step):
     ],
 )
 def test_parameters_are_checked(step, name, values):
-    """The message names the parameter, what was given, and what would be right."""
+    """The message names the parameter, its value, and the valid values."""
     for value in values:
-        with pytest.raises(ValueError, match=f"{name} is {value!r}: give") as error:
+        with pytest.raises(ValueError, match=f"{name}: must .*{value!r}") as error:
             step(**{name: value})
         assert "such as" in str(error.value) or "True" in str(error.value)

@@ -171,7 +171,7 @@ def test_failing_runs(address, two_greedy, tmp_path, monkeypatch, capsys):
     assert "too much" in error["traceback"]
     out, err = capsys.readouterr()
     assert f"4 runs of {TASK}, 3 failed" in out and told[0] in out
-    assert "4 of 4 runs" in err
+    assert "4 of 4 runs" in err.splitlines()[-1]
 
     assert main(arguments) == 0
     table = read_table(tmp_path)
@@ -180,7 +180,7 @@ def test_failing_runs(address, two_greedy, tmp_path, monkeypatch, capsys):
     quartiles = np.percentile(table["greedy_mean"], [25, 50, 75])
     line = next(x for x in out.splitlines() if x.startswith("greedy_mean"))
     assert line.split()[1:] == [f"{x:.1f}" for x in quartiles]
-    assert "3 of 3 runs" in err
+    assert "3 of 3 runs" in err.splitlines()[-1]
     figure = tmp_path / "learning-curves.png"
     assert figure.read_bytes().startswith(b"\x89PNG")
 
@@ -205,8 +205,6 @@ def test_refused(tmp_path, capsys):
             study(**same, scheduler=wrong)
     with pytest.raises(TypeError):
         study(**{**same, "seeds": [0.5]})
-    assert main(["study", TASK, "--seeds", "0"]) == 1
-    assert "--seeds must be at least 1 (got 0)" in capsys.readouterr().err
     assert main(["study", "Chess-v77", f"--output={tmp_path / 'a'}"]) == 1
     assert "Chess" in capsys.readouterr().err
     assert not list((tmp_path / "a").iterdir())

@@ -1,4 +1,5 @@
-"""Pseudo-derivatives: against formulas, numerical slopes and simulated neurons."""
+"""Pseudo-derivatives, compared with formulas, numerical slopes and simulated
+neurons."""
 
 import dataclasses
 import math
@@ -52,20 +53,21 @@ every = pytest.mark.parametrize("psi", EVERY, ids=repr)
     ids=repr,
 )
 def test_formulas(psi, voltages, expected):
-    """The published formulas hold at numbers that can be worked out in the head."""
-    # a few roundings of numbers around 1
+    """The published formulas hold at values that can be computed by hand."""
+    # rounding errors of numbers near 1
     assert_allclose(psi(voltages), expected, rtol=1e-15, atol=1e-16)
 
 
 def test_defaults():
-    """The defaults are Bellec's and NEST's, gamma = 0.3 and beta = 1."""
+    """The defaults are Bellec's gamma = 0.3 and NEST's beta = 1."""
     for kind in VOLTAGE:
         assert kind() == kind(0.3, 1.0) == kind(gamma=0.3, beta=1)
 
 
 @pytest.mark.parametrize("threshold", [1.0, 0.03, 20.0])
 def test_bellec_at_any_threshold(threshold):
-    """With both parameters over the threshold the triangle is that of Bellec et al."""
+    """With both parameters divided by the threshold, the triangle equals the formula of
+    Bellec et al."""
     v = np.linspace(-threshold, 3 * threshold, 41)
     bellec = 0.3 / threshold * np.maximum(0, 1 - np.abs((v - threshold) / threshold))
     psi = PiecewiseLinear(gamma=0.3 / threshold, beta=1 / threshold)
@@ -89,8 +91,8 @@ INTEGRALS = {  # of psi / gamma over x = v - v_th, from 0
 @kinds
 @pytest.mark.parametrize("beta", [0.5, 1.0, 7.0])
 def test_surrogates_are_derivatives(kind, beta):
-    """Each surrogate is the derivative of the sigmoid that it is named for."""
-    x = np.linspace(-2.01, 2.02, 50)  # meets no kink: 0, 1 / beta
+    """Each surrogate is the derivative of the sigmoid in its name."""
+    x = np.linspace(-2.01, 2.02, 50)  # avoids the kinks at 0 and 1 / beta
     step = 1e-5
     integral = INTEGRALS[kind]
     slope = (integral(x + step, beta) - integral(x - step, beta)) / (2 * step)
@@ -110,7 +112,7 @@ positive = st.floats(1e-3, 1e3)
     x=hnp.arrays(float, hnp.array_shapes(max_dims=2), elements=finite_or_not),
 )
 def test_bump(kind, gamma, beta, x):
-    """Psi is symmetric, highest at the threshold, falls away from it, and is >= 0."""
+    """Psi is symmetric, highest at the threshold, decreasing away from it, and >= 0."""
     psi = kind(gamma, beta)
     with np.errstate(all="raise"):
         values = psi(x, threshold=0.0)
@@ -126,7 +128,7 @@ def test_bump(kind, gamma, beta, x):
 
 @kinds
 def test_threshold_may_differ_between_neurons(kind):
-    """The threshold broadcasts, and psi depends on the voltage only relative to it."""
+    """The threshold broadcasts, and psi depends only on the voltage relative to it."""
     v, thresholds = np.array([0.25, 0.5, 1.0]), np.array([[0.5], [1.0]])
     expected = [kind()(v - threshold, 0.0) for threshold in thresholds[:, 0]]
     assert_array_equal(kind()(v, thresholds), expected)
@@ -138,20 +140,20 @@ def test_threshold_may_differ_between_neurons(kind):
 @every
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_keeps_the_floating_point_type(psi, dtype):
-    """Arrays of floats give arrays of the same type, with numpy's errors raised."""
+    """Psi has the dtype of its input, with numpy's errors set to raise."""
     x = np.array([-2.0, 0.0, 0.5, 1.0, 1.5, 40.0], dtype=dtype)
     with np.errstate(all="raise"):
         values = psi(x)
     assert values.dtype == dtype
-    # some ten roundings, amplified up to tenfold by the exponential functions
+    # about ten rounding errors, amplified up to tenfold by the exponentials
     tolerance = 100 * np.finfo(dtype).eps
     assert_allclose(values, psi(x.astype(float)), rtol=tolerance, atol=tolerance)
-    assert_array_equal(psi([0, 1, 3]), psi([0.0, 1.0, 3.0]))  # whole numbers are fine
+    assert_array_equal(psi([0, 1, 3]), psi([0.0, 1.0, 3.0]))  # integers are valid
 
 
 @every
 def test_extremes_raise_no_floating_point_error(psi):
-    """Huge values give finite results at least 0, and NaN stays NaN."""
+    """Very large values give finite results >= 0, and NaN stays NaN."""
     with np.errstate(all="raise"):
         values = psi(np.array([-1e308, -1e30, 1e30, 1e308, np.nan]))
     assert np.isnan(values[-1])
@@ -160,7 +162,7 @@ def test_extremes_raise_no_floating_point_error(psi):
 
 @every
 def test_is_a_value(psi):
-    """The repr evaluates, and copies are equal, of one hash, and cannot be changed."""
+    """The repr evaluates; copies are equal, have the same hash, and are immutable."""
     for copy in (eval(repr(psi)), pickle.loads(pickle.dumps(psi))):
         assert copy == psi and hash(copy) == hash(psi)
     assert [other for other in EVERY if other == psi] == [psi]
@@ -171,7 +173,7 @@ def test_is_a_value(psi):
 
 
 def test_numpy_numbers_as_parameters():
-    """Numbers of numpy become plain ones, so that the repr evaluates with them, too."""
+    """numpy numbers are converted to Python numbers, so that the repr evaluates."""
     psi = PiecewiseLinear(np.float64(0.25), beta=np.int64(2))
     assert repr(psi) == "PiecewiseLinear(gamma=0.25, beta=2.0)"
 
@@ -195,23 +197,26 @@ BAD = [0, -1.0, math.nan, math.inf, -math.inf, "0.3", None, [0.3], 1j]
     ids=lambda part: part if isinstance(part, str) else "",
 )
 def test_bad_parameters(make, thing, value):
-    """Every parameter must be a finite number above 0; the message names all of it."""
+    """Every parameter must be a finite number above 0; the message names parameter and
+    value."""
     with pytest.raises(ValueError) as error:
         make(value)
-    assert str(error.value) == f"{thing} is {value!r}: give one finite number above 0"
+    assert (
+        str(error.value) == f"{thing}: must be a finite number above 0 (got {value!r})"
+    )
 
 
 def test_bad_rate_derivatives():
-    """The time constants must be those of the response, of which there are four."""
-    with pytest.raises(ValueError, match=r"response is 'ReLU': use one of \['LIFRate'"):
+    """The response must be one of four, and the time constants must fit it."""
+    with pytest.raises(ValueError, match=r"response: .*\['LIFRate'.*got 'ReLU'"):
         RateDerivative("ReLU")
-    with pytest.raises(ValueError, match=r"response is \['Tanh'\]: use one of"):
+    with pytest.raises(ValueError, match=r"response: .*got \['Tanh'\]"):
         RateDerivative(["Tanh"], tau_ref=0.1)
-    with pytest.raises(ValueError, match="Tanh has no tau_rc: leave it out"):
+    with pytest.raises(ValueError, match="tau_rc: Tanh has none; omit it"):
         RateDerivative("Tanh", tau_ref=0.1, tau_rc=0.1)
-    with pytest.raises(ValueError, match="RectifiedLinear has no tau_ref: leave it"):
+    with pytest.raises(ValueError, match="tau_ref: RectifiedLinear has none"):
         RateDerivative("RectifiedLinear", tau_ref=0.1)
-    with pytest.raises(ValueError, match=r"tau_ref .* is -1: give .* from 0 up"):
+    with pytest.raises(ValueError, match=r"tau_ref .*at least 0 .got -1"):
         RateDerivative("LIFRate", tau_ref=-1, tau_rc=0.1)
 
 
@@ -219,7 +224,7 @@ def test_bad_rate_derivatives():
 
 
 def simulate(neuron_type, dt, bits="64", optimize=True):
-    """Run neurons up and down; return the probed quantities, by their names."""
+    """Run neurons with a varying input; return the probed quantities by name."""
     nengo.rc["precision"]["bits"] = bits
     names = ("input", "output", *neuron_type.state)
     with nengo.Network(seed=1) as net:
@@ -230,18 +235,19 @@ def simulate(neuron_type, dt, bits="64", optimize=True):
         nengo.Connection(drive, ens, synapse=None)
         probes = {name: nengo.Probe(ens.neurons, name) for name in names}
     with nengo.Simulator(net, dt=dt, optimize=optimize) as sim:
-        sim.run(0.3)
+        sim.run(0.2)
     return {name: sim.data[probe] for name, probe in probes.items()}
 
 
 def is_awake(neuron_type, data, dt):
-    """Return whether another input in a step would have left the neurons otherwise."""
+    """Return whether another input in a step would have changed the state of the
+    neurons."""
     states = tuple(neuron_type.state)
-    awake = np.ones(data["input"].shape, dtype=bool)  # at first: not known, but true
+    awake = np.ones(data["input"].shape, dtype=bool)  # first step: assumed
     for step in range(1, len(awake)):
         current = data["input"][step]
         after = []
-        # the other excites, so that no voltage stays at min_voltage
+        # the other input excites, so that no voltage stays at min_voltage
         for J in (current, np.abs(current) + 100):
             state = {name: data[name][step - 1].copy() for name in states}
             output = np.empty_like(current)
@@ -256,8 +262,7 @@ def is_awake(neuron_type, data, dt):
     return awake
 
 
-@pytest.mark.parametrize("bits", ["32", "64"])
-@pytest.mark.parametrize("dt", [0.001, 0.0005])
+@pytest.mark.parametrize(("dt", "bits"), [(0.001, "64"), (0.0005, "32")])
 @pytest.mark.parametrize(
     "neuron_type",
     [
@@ -270,7 +275,8 @@ def is_awake(neuron_type, data, dt):
     ids=repr,
 )
 def test_simulated_neurons(neuron_type, dt, bits):
-    """Psi is psi(1) at spikes, 0 where no input could act, else psi(v), to the bit."""
+    """Psi is psi(1) at spikes, 0 if no input could have an effect, and psi(v)
+    otherwise, bit for bit."""
     data = simulate(neuron_type, dt, bits)
     awake = is_awake(neuron_type, data, dt)
     spiked = data["output"] > 0
@@ -278,7 +284,7 @@ def test_simulated_neurons(neuron_type, dt, bits):
     assert awake[spiked].all()
     if neuron_type.tau_ref >= 2 * dt:
         assert (~awake).sum() > 100
-    for kind in VOLTAGE:  # psi(0) > 0 for three of them
+    for kind in VOLTAGE:  # three of the surrogates have psi(0) > 0
         psi = kind()
         values = from_lif_state(
             psi, data["voltage"], data["refractory_time"], data["output"], dt
@@ -293,26 +299,28 @@ def test_simulated_neurons(neuron_type, dt, bits):
 
 
 def test_bounds_of_the_refractory_period():
-    """A step is refractory if all of it is, so from a remaining time of dt upwards."""
-    dt = 2.0**-10  # so that sums with it are exact
+    """A step is refractory if it lies entirely in the refractory period: a remaining
+    time of at least dt."""
+    dt = 2.0**-10  # a power of 2, so that sums are exact
     left = dt * np.array([-1, 0, 1 - dt, 1, 1 + dt])
     psi = from_lif_state(Exponential(gamma=1), np.ones(5), left, np.zeros(5), dt)
     assert_array_equal(psi, [1, 1, 1, 0, 0])
-    # as nengo.LIF has it: the voltage moves in the first three, and not in the others
+    # nengo.LIF: the voltage moves in the first three cases only
     voltage, output = np.full(5, 0.5), np.empty(5)
     nengo.LIF().step(dt, np.full(5, 0.9), output, voltage, left + dt)
     assert_array_equal(voltage != 0.5, psi > 0)
 
 
 def test_course_of_a_refractory_period():
-    """With tau_ref = 2 dt, one step is refractory after a spike, and part of a next."""
+    """With tau_ref = 2 dt, one step after a spike is refractory entirely, and the next
+    in part."""
     data = simulate(nengo.LIF(tau_ref=0.002), dt=0.001)
     left, output = data["refractory_time"], data["output"]
     psi = from_lif_state(Exponential(), data["voltage"], left, output, 0.001)
     step, neuron = np.argwhere(output[5:-5] > 0)[7] + [5, 0]
     course = slice(step, step + 4)
     assert_array_equal(output[course, neuron] > 0, [True, False, False, False])
-    assert 0.002 < left[step, neuron] <= 0.003  # tau_ref + when in the step it spiked
+    assert 0.002 < left[step, neuron] <= 0.003  # tau_ref + time of the spike
     assert 0.001 <= left[step + 1, neuron] <= 0.002
     assert 0 < left[step + 2, neuron] < 0.001
     assert left[step + 3, neuron] <= 0
@@ -322,7 +330,8 @@ def test_course_of_a_refractory_period():
 
 
 class ReadLIF(Operator):
-    """Does what a learning rule does: reads the neurons' signals within the step."""
+    """Operator that reads the signals of the neurons within the step, as a learning
+    rule does."""
 
     def __init__(self, voltage, refractory_time, output, psi):
         super().__init__()
@@ -331,7 +340,7 @@ class ReadLIF(Operator):
         self.incs = self.updates = []
 
     def make_step(self, signals, dt, rng):
-        """Write psi as `from_lif_state` gives it."""
+        """Write psi as `from_lif_state` returns it."""
         state = [signals[sig] for sig in self.reads]
         psi = signals[self.sets[0]]
 
@@ -343,7 +352,7 @@ class ReadLIF(Operator):
 
 @pytest.mark.parametrize("optimize", [True, False])
 def test_operator_sees_the_state_after_the_step(optimize):
-    """An operator that reads the neurons' signals sees the state that is probed."""
+    """An operator that reads the signals of the neurons gets the probed state."""
     with nengo.Network(seed=1) as net:
         ens = nengo.Ensemble(10, 1, max_rates=nengo.dists.Uniform(100, 200))
         nengo.Connection(nengo.Node(0.5), ens, synapse=None)
@@ -384,13 +393,14 @@ WRAPPERS = [nengo.PoissonSpiking, nengo.RegularSpiking, nengo.StochasticSpiking]
 
 
 def rates(neuron_type, current):
-    """Return Nengo's rates for these currents."""
+    """Return Nengo's rates for the given currents."""
     return neuron_type.rates(current, gain=[1.0], bias=[0.0])[:, 0]
 
 
 @pytest.mark.parametrize("neuron_type", RATE_TYPES, ids=repr)
 def test_slopes_of_rates(neuron_type):
-    """The rate derivative is the central difference of Nengo's rates, off the kink."""
+    """Away from the kink the rate derivative equals the central difference of Nengo's
+    rates."""
     current = np.r_[np.linspace(-6, 0.93, 50), np.linspace(1.02, 12, 100)]
     step = 1e-6
     above, below = (
@@ -406,7 +416,8 @@ def test_slopes_of_rates(neuron_type):
 
 
 def test_slope_of_steady_rate_of_lif():
-    """Given explicitly, LIFRate's slope is also that of the steady rate of LIF."""
+    """LIFRate's slope, passed explicitly, equals the slope of the steady rate of
+    LIF."""
     psi = RateDerivative("LIFRate", amplitude=2, tau_ref=0.002, tau_rc=0.02)
     neuron_type = nengo.LIF(amplitude=2)
     assert suitable(psi, neuron_type) is psi
@@ -426,7 +437,8 @@ def test_slope_of_steady_rate_of_lif():
     ids=lambda neuron_type: type(neuron_type).__name__,
 )
 def test_slope_of_mean_output_of_spiking_types(neuron_type):
-    """For types that make spikes of rates, psi is the slope of their mean output."""
+    """For neuron types that generate spikes from rates, psi is the slope of their mean
+    output."""
 
     def mean_output(current):
         n_neurons = 1000
@@ -452,7 +464,7 @@ def test_slope_of_mean_output_of_spiking_types(neuron_type):
 
 
 def test_kinks():
-    """At and below its threshold psi is 0, and right above it what the formulas say."""
+    """At and below the threshold psi is 0; just above it psi follows the formulas."""
     above = np.nextafter(1, 2)
     relu, lif = suitable("auto", nengo.RectifiedLinear(2)), RATE[0]
     assert_array_equal(relu([-1, -5e-324, 0, 5e-324, 1]), [0, 0, 0, 2, 2])
@@ -465,20 +477,21 @@ def test_kinks():
             period = 0.003 + 0.03 * math.log1p(1 / j)
             expected = 1.5 * 0.03 / (j * (1 + j) * period**2)
             got = lif(np.array([one + dtype(j)]))
-            # ten roundings
+            # ten rounding errors
             assert_allclose(got, expected, rtol=10 * j)
     documented = RateDerivative("LIFRate", tau_ref=0.002, tau_rc=0.02)
     assert [f"{x:.0e}" for x in documented([1 + 1e-5, above])] == ["4e+04", "2e+14"]
 
 
 def test_lif_slope_without_refractory_period_far_above_threshold():
-    """Without refractory period LIF's slope tends to 1 / tau_rc, without overflow."""
+    """Without refractory period LIF's slope converges to 1 / tau_rc, without
+    overflow."""
     with np.errstate(all="raise"):
-        # deviates by 1 / (12 j^2)
+        # the deviation is 1 / (12 j^2)
         assert_allclose(RATE[1]([1e8, 1e155, 1e300, 1.7e308]), 50, rtol=1e-14)
 
 
-# ---- which goes with which neurons
+# ---- pseudo-derivatives and neuron types
 
 BY_HAND = {
     "LIF": PiecewiseLinear(gamma=0.3, beta=1),
@@ -491,14 +504,15 @@ BY_HAND = {
 
 
 def neuron_types(base=nengo.neurons.NeuronType):
-    """Return all neuron types of Nengo's own."""
+    """Return all neuron types defined by Nengo."""
     below = [kind for sub in base.__subclasses__() for kind in neuron_types(sub)]
     return [kind for kind in [base, *below] if kind.__module__ == "nengo.neurons"]
 
 
 @pytest.mark.parametrize("kind", neuron_types(), ids=lambda kind: kind.__name__)
 def test_auto(kind):
-    """Of all neuron types of Nengo, exactly those with a right answer get one."""
+    """Exactly those of Nengo's neuron types with a correct pseudo-derivative support
+    "auto"."""
     if kind.__name__ in BY_HAND:
         psi = suitable("auto", kind())
         assert psi == BY_HAND[kind.__name__]
@@ -520,7 +534,7 @@ def test_auto(kind):
 
 
 def test_auto_takes_over_the_parameters():
-    """The parameters of the neuron type are those of psi, the amplitudes multiplied."""
+    """Psi has the parameters of the neuron type, and the amplitudes are multiplied."""
     lif_rate = nengo.LIFRate(tau_rc=0.05, tau_ref=0, amplitude=3)
     expected = RateDerivative("LIFRate", 3, tau_ref=0, tau_rc=0.05)
     assert suitable("auto", lif_rate) == expected
@@ -530,19 +544,19 @@ def test_auto_takes_over_the_parameters():
 
 
 class OwnLIF(nengo.LIF):
-    """A class whose voltage may mean what it does in LIF, or not."""
+    """Subclass of LIF whose voltage may have another meaning."""
 
 
 class OwnTanh(nengo.Tanh):
-    """Likewise, for a rate."""
+    """Subclass of a rate neuron."""
 
 
 class OwnPoisson(nengo.PoissonSpiking):
-    """Likewise, for spikes made of rates."""
+    """Subclass of a neuron that generates spikes from rates."""
 
 
 class Foreign(nengo.neurons.NeuronType):
-    """A class that is derived from nothing that is known."""
+    """Neuron type that is not derived from a known one."""
 
 
 Impostor = type("LIF", (Foreign,), {})
@@ -563,7 +577,7 @@ Impostor = type("LIF", (Foreign,), {})
     ids=repr,
 )
 def test_explicit(psi, neuron_type):
-    """What is given explicitly is taken where it may be right."""
+    """An explicit pseudo-derivative is accepted if it may be correct."""
     assert suitable(psi, neuron_type) == psi
 
 
@@ -598,7 +612,8 @@ def test_explicit(psi, neuron_type):
     ids=repr,
 )
 def test_refused(psi, neuron_type):
-    """What may be wrong is refused, with a message that names all, and the way out."""
+    """A pseudo-derivative that may be wrong is refused; the message names both sides
+    and a remedy."""
     with pytest.raises(ValueError) as error:
         suitable(psi, neuron_type)
     message = str(error.value)
@@ -609,7 +624,7 @@ def test_refused(psi, neuron_type):
 
 
 def test_spikes_of_spikes_are_refused():
-    """Spikes that are made of LIF's spikes have no psi."""
+    """Spikes generated from LIF's spikes have no psi."""
     with pytest.warns(UserWarning, match="spiking neuron type"):
         neuron_type = nengo.PoissonSpiking(nengo.LIF())
     for psi in ("auto", PiecewiseLinear()):

@@ -1,4 +1,5 @@
-"""Delays and linear systems against nengolib's recordings and against shifting."""
+"""Delays and linear systems, compared with nengolib's recordings and with shifted
+arrays."""
 
 import copy
 import json
@@ -20,7 +21,7 @@ from nengo_epes.synapses import LTI, Delay, TappedDelay, from_lti, z
 
 RECORDED = np.load(Path(__file__).parent / "data" / "nengolib_filters.npz")
 CASES = json.loads(str(RECORDED["index"]))
-# a step of the simulator for every case; nengolib's default
+# simulator step of every case; nengolib's default
 DT = 0.001
 
 
@@ -35,9 +36,9 @@ def system_of(case):
 
 
 def makes(num, den, analog):
-    """Return the same system as each of the makes that people have."""
+    """Return the same system in each supported representation."""
     lti, dt = (signal.lti, ()) if analog else (signal.dlti, (True,))
-    if not analog and len(den) > 100:  # state space and zeros need their roots
+    if not analog and len(den) > 100:  # state space and zeros need the roots
         return {"nengolib": SimpleNamespace(num=np.poly1d(num), den=den, analog=False)}
     space = signal.tf2ss(num, den)
     return {
@@ -60,12 +61,13 @@ def makes(num, den, analog):
 
 
 @pytest.mark.filterwarnings(
-    # scipy trims the leading zeros that state spaces have, and says so
+    # scipy trims the leading zeros of state spaces, with a warning
     "ignore::scipy.signal.BadCoefficients"
 )
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["expression"])
 def test_recorded_filters(case):
-    """Every make of every recorded system gives nengolib's output, to 1e-9."""
+    """Every representation of every recorded system gives nengolib's output, to
+    1e-9."""
     expected = RECORDED[f"sys{case['i']}_y"]
     for make, system in makes(*system_of(case)).items():
         actual = from_lti(system).filt(RECORDED["u"], dt=DT)
@@ -80,11 +82,11 @@ def test_recorded_filters(case):
     ids=lambda case: case["expression"],
 )
 def test_recorded_notation(case):
-    """The expression itself, evaluated with our z, gives nengolib's output."""
+    """The recorded expression, evaluated with our z, gives nengolib's output."""
     synapse = eval(case["expression"], {"z": z})
     expected = RECORDED[f"sys{case['i']}_y"]
     actual = synapse.filt(RECORDED["u"], dt=DT)
-    # sums of three terms in another order
+    # three terms are added in another order
     assert_allclose(actual, expected, rtol=0, atol=1e-14 * np.abs(expected).max())
     assert_allclose(synapse.filt(RECORDED["u"][:, 0], dt=DT), actual[:, 0], rtol=1e-14)
 
@@ -103,7 +105,7 @@ taps = st.dictionaries(
 
 @given(taps, taps)
 def test_algebra(one, other):
-    """Sums and products of delays are those of polynomials in 1/z."""
+    """Sums and products of delays follow the algebra of polynomials in 1/z."""
 
     def polynomial(coefficients):
         p = np.zeros(30)
@@ -120,7 +122,7 @@ def test_algebra(one, other):
         return sum(weight * z**-lag for lag, weight in coefficients.items())
 
     a, b = polynomial(one), polynomial(other)
-    # at most 12 products of numbers below 2 are added in another order
+    # at most 12 products of numbers below 2, added in another order
     tolerance = {"rtol": 0, "atol": 1e-13}
     assert_allclose(response(synapse_of(one) + synapse_of(other)), a + b, **tolerance)
     assert_allclose(response(synapse_of(one) - synapse_of(other)), a - b, **tolerance)
@@ -132,7 +134,8 @@ def test_algebra(one, other):
 
 
 def test_equal_delays_are_equal():
-    """Value, not spelling, decides equality, hash, and the simplest class."""
+    """Equality, hash and the simplest class depend on the value, not on the
+    expression."""
     assert z**-3 == Delay(3) == 1.0 * z**-1 * z**-2 == (z**-1) ** 3
     assert 1 / z == z**-1
     assert (z**-3) ** 0 == (0.5 * z**-1 + 0.5 * z**-2) ** 0 == z**0
@@ -148,7 +151,7 @@ def test_equal_delays_are_equal():
     "synapse", [z**-7, 0.2 * z**-2 + 0.8 * z**-5, 0.1 / (1 - 0.9 * z**-1)], ids=repr
 )
 def test_copies(synapse):
-    """Copies and pickles are equal; the repr can be evaluated."""
+    """Copies and pickles are equal, and the repr evaluates."""
     assert copy.copy(synapse) == synapse
     names = {"Delay": Delay, "TappedDelay": TappedDelay, "LTI": LTI, "array": np.array}
     assert eval(repr(synapse), names) == synapse
@@ -157,7 +160,7 @@ def test_copies(synapse):
 
 
 def simulate(synapse, u, n_steps=40, optimize=True):
-    """Send u over a connection with this synapse and return what arrives."""
+    """Send u over a connection with the given synapse; return its output."""
     with nengo.Network() as net:
         stimulus = nengo.Node(lambda t: u[round(t / DT) - 1])
         target = nengo.Node(size_in=u.shape[1])
@@ -176,8 +179,8 @@ def simulate(synapse, u, n_steps=40, optimize=True):
 @pytest.mark.parametrize("optimize", [True, False])
 @pytest.mark.parametrize("steps", [1, 2, 17])
 def test_connection_delays_from_end_to_end(steps, optimize, rng):
-    """On a connection the value of step t arrives at step t + k, exactly; a reset
-    empties the buffer, and a probe's synapse is a connection's."""
+    """On a connection the value of step t arrives at step t + k exactly. A reset
+    empties the buffer. A probe's synapse acts as a connection's."""
     u = rng.randn(40, 2)
     arrived, probed = simulate(z**-steps, u, optimize=optimize)
     assert_array_equal(arrived, shifted(u, steps))
@@ -185,7 +188,7 @@ def test_connection_delays_from_end_to_end(steps, optimize, rng):
 
 
 def test_connection_with_taps(rng):
-    """A combination arrives as the combination of the delays."""
+    """A combination of delays arrives as the combination of the delayed values."""
     u = rng.randn(40, 1)
     arrived, _ = simulate(0.5 * z**-3 + 0.25 * z**-9, u)
     expected = 0.5 * shifted(u, 3) + 0.25 * shifted(u, 9)
@@ -193,7 +196,8 @@ def test_connection_with_taps(rng):
 
 
 def test_passthrough_warns_and_arrives_a_step_late(rng):
-    """What nengolib warns of: a lag of 0 cannot be had on a connection."""
+    """A lag of 0 on a connection arrives one step later, and gives a warning, as in
+    nengolib."""
     u = rng.randn(40, 1)
     with pytest.warns(NengoWarning, match="one step late"):
         arrived, _ = simulate(0.2 + 0.8 * z**-5, u)
@@ -205,7 +209,7 @@ def test_passthrough_warns_and_arrives_a_step_late(rng):
 
 @pytest.mark.parametrize("steps", [1, 8])
 def test_pre_synapse_is_a_step_short(steps):
-    """PES(pre_synapse=z**-k) sees activities that are k - 1 steps old."""
+    """PES(pre_synapse=z**-k) uses activities that are k - 1 steps old."""
     with nengo.Network(seed=1) as net:
         ens = nengo.Ensemble(20, 1)
         node = nengo.Node(size_in=1)
@@ -220,7 +224,7 @@ def test_pre_synapse_is_a_step_short(steps):
 
 
 def test_single_precision():
-    """Signals in single precision stay so."""
+    """Signals in single precision stay in single precision."""
     nengo.rc["precision"]["bits"] = "32"
     u = np.arange(12.0).reshape(-1, 1)
     y = (0.5 * z**-2 + 0.5 * z**-3).filt(u)
@@ -229,7 +233,7 @@ def test_single_precision():
 
 
 def test_start_from_steady_state():
-    """y0 is the output before the first step, whatever the weights."""
+    """y0 is the output before the first step, for any weights."""
     synapse = 0.5 * z**-2 + 1.5 * z**-4
     assert_allclose(synapse.filt(np.ones((5, 1)), y0=2.0), 2.0)
     with pytest.raises(ValidationError, match="sum to 0"):
@@ -237,7 +241,7 @@ def test_start_from_steady_state():
 
 
 def test_from_lti_makes_ring_buffers_of_delays():
-    """A discrete system without poles is a tapped delay, not a dense filter."""
+    """A discrete system without poles becomes a tapped delay, not a dense filter."""
     den = np.zeros(1001)
     den[0] = 1.0
     assert from_lti(signal.dlti([1.0], den)) == z**-1000
@@ -283,13 +287,13 @@ def test_from_lti_makes_ring_buffers_of_delays():
 )
 @pytest.mark.filterwarnings("ignore::scipy.signal.BadCoefficients")
 def test_bad_systems(make, message):
-    """Every bad delay or system is refused with the way out."""
+    """Every invalid delay or system is refused with a remedy."""
     with pytest.raises(ValidationError, match=message):
         make()
 
 
-def test_no_delay_cannot_be_had_on_a_connection():
-    """z**0 is the identity where the simulator adds no step, and refused elsewhere."""
+def test_zero_delay_on_a_connection_is_refused():
+    """z**0 is the identity if the simulator adds no step, and refused otherwise."""
     assert_array_equal((z**0).filt(np.arange(4.0)), np.arange(4.0))
     with pytest.raises(ValidationError, match="synapse=None"):
         simulate(z**0, np.ones((40, 1)))
@@ -297,7 +301,7 @@ def test_no_delay_cannot_be_had_on_a_connection():
 
 @pytest.mark.parametrize("gain", [1e-9, 1.0, 1e9])
 def test_state_space_of_any_gain(gain):
-    """The gain of a state space does not cost digits."""
+    """The gain of a state space does not reduce the precision."""
     num, den, _ = system_of(CASES[12])
     A, B, C, D = signal.tf2ss(num, den)
     expected = gain * RECORDED["sys12_y"]
@@ -308,7 +312,7 @@ def test_state_space_of_any_gain(gain):
 
 
 def test_wrong_sample_time():
-    """A system that was discretised for another step is refused when it is built."""
+    """A system discretised with another step is refused when it is built."""
     system = signal.dlti([0.1], [1.0, -0.9], dt=0.01)
     with pytest.raises(ValidationError, match=r"dt=0\.01"):
         from_lti(system).filt(np.ones((5, 1)), dt=0.001)
@@ -325,7 +329,7 @@ def test_wrong_sample_time():
 
 
 def test_nothing_and_what_is_a_synapse_already():
-    """The zero system puts out zeros; a delay is taken as it is."""
+    """The zero system outputs zeros; a delay is returned unchanged."""
     for analog in (True, False):
         system = SimpleNamespace(num=[0.0], den=[1.0, 0.5], analog=analog)
         assert not np.any(from_lti(system).filt(np.ones((5, 1))))

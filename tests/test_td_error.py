@@ -1,4 +1,4 @@
-"""The TD error alone: pulses, and the continuous one against closed forms."""
+"""The TD error alone: its pulses, and the continuous form against closed forms."""
 
 import warnings
 
@@ -15,7 +15,7 @@ DT = 0.001
 
 
 def simulate(td_options, inputs, n_steps):
-    """Run a TDError on functions of the step, counted from 0; return its output."""
+    """Run a TDError on functions of the step number (from 0); return its output."""
     with nengo.Network() as net:
         td = TDError(**td_options)
         for name, values in inputs.items():
@@ -28,8 +28,8 @@ def simulate(td_options, inputs, n_steps):
 
 
 def test_one_pulse_a_step():
-    """In the step of `learn`, and in no other, there is r + discount V' - V over dt,
-    with V as it was in the last step of `decide`; V' is 0 after a termination."""
+    """Only in the step of `learn` the output is r + discount V' - V over dt, with V
+    from the last step of `decide`; V' is 0 after a termination."""
     inputs = {
         "value": [1, 2, 3, 4, 5, 6, 7, 8],
         "reward": [0, 0, 10, 10, 10, 20, 20, 20],
@@ -47,8 +47,8 @@ def test_one_pulse_a_step():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.02])
 def test_true_values_have_no_error(smoothing):
-    """Where V(t) is the discounted integral of what is to come, there is no error: of a
-    reward r from t = 1 s on, r tau exp((t - 1) / tau) before and r tau after."""
+    """If V(t) is the discounted integral of future rewards, the error is 0. For a
+    reward r from t = 1 s on, V is r tau exp((t - 1) / tau) before and r tau after."""
     tau, n_steps = 0.5, 1500
     t = np.arange(1, n_steps + 1) * DT
     reward = np.where(t > 1.0, 2.0, 0.0)
@@ -61,16 +61,16 @@ def test_true_values_have_no_error(smoothing):
         # is wrong by V'' dt / 2
         assert np.abs(got[1:]).max() <= 2.0 / tau * DT
     else:
-        # the derivative lags by the smoothing, and its area is right all the same
+        # the derivative lags by the smoothing, but its area is correct
         assert abs(got.sum() * DT) < 0.01 * value[-1]
         assert np.abs(got[-100:]).max() < 0.05
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.01])
 def test_slopes_jumps_and_ends(smoothing):
-    """A ramp has its slope. A jump of V has its height as area, whatever the smoothing;
-    `reset` takes it for another episode's and leaves it out; `terminated` makes V fall
-    to 0 whatever the critic says."""
+    """A ramp of V gives its slope. A jump of V gives its height as area, for any
+    smoothing. `reset` marks a jump as a new episode and removes it; `terminated` sets V
+    to 0 for any output of the critic."""
     tau, options = 1e9, {"tau": 1e9, "smoothing": smoothing}
     ramp = 3.0 * DT * np.arange(400)
     got = simulate(options, {"value": ramp}, 400)
@@ -87,8 +87,8 @@ def test_slopes_jumps_and_ends(smoothing):
 
 
 def test_continuous_is_the_limit_of_discrete():
-    """With V held in steps of D, the integral of the continuous error over a step is
-    the discrete one, with gamma = 1 - D / tau (Doya 2000)."""
+    """If V is held for steps of D, the integral of the continuous error over a step is
+    the discrete error with gamma = 1 - D / tau (Doya 2000)."""
     D, tau = 20, 2.0
     rng = np.random.RandomState(0)
     values, rewards = rng.randn(2, 30)
@@ -103,7 +103,7 @@ def test_continuous_is_the_limit_of_discrete():
 
 
 def test_reset_of_the_simulator():
-    """A reset simulation repeats itself, also with what is remembered."""
+    """A reset simulation repeats itself, its memory included."""
     for options in ({"tau": 0.1, "smoothing": 0.01}, {}):
         with nengo.Network() as net:
             td = TDError(**options)
@@ -133,7 +133,7 @@ def test_reset_of_the_simulator():
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
-    """As early as it can be known."""
+    """Invalid settings are refused as early as possible."""
     with nengo.Network(), pytest.raises(ValidationError, match=message):
         TDError(**options)
 
@@ -141,8 +141,8 @@ def test_what_cannot_be_is_refused(options, message):
 @pytest.mark.parametrize("missing", [(), ("decide",), ("learn", "decide")])
 @pytest.mark.parametrize("kind", ["TD error", "agent", "agent, wide"])
 def test_warns_of_what_is_not_connected(kind, missing):
-    """A TD error, or an agent, without the signals of its steps is built with a warning
-    that names them; with them it is built without one."""
+    """A TD error or an agent without its input signals is built with a warning that
+    names them; with them there is no warning."""
     one, given = nengo.Node, sorted({"learn", "decide"} - set(missing))
     with nengo.Network() as net:
         state = nengo.Ensemble(5, 1, neuron_type=nengo.LIFRate())
@@ -158,11 +158,11 @@ def test_warns_of_what_is_not_connected(kind, missing):
         else:
             for name in given:
                 nengo.Connection(one(1.0), getattr(learner, name), synapse=None)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         nengo.Simulator(net).close()
-    told = [str(each.message) for each in told if each.category is NengoWarning]
-    assert len(told) == bool(missing)
-    for message in told:
+    warned = [str(each.message) for each in warned if each.category is NengoWarning]
+    assert len(warned) == bool(missing)
+    for message in warned:
         assert '"the learner"' in message
         assert message.endswith(f"nothing is connected to its {' and '.join(missing)}")

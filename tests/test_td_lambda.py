@@ -12,7 +12,7 @@ DT = 0.001
 
 
 def walks(n_episodes, seed):
-    """Return for each walk its states (0 to 18) and its reward at the end."""
+    """Return for each walk its states (0 to 18) and its final reward."""
     rng = np.random.RandomState(seed)
     episodes = []
     for _ in range(n_episodes):
@@ -51,11 +51,11 @@ def textbook(kind, alpha, episodes):
 
 
 def schedule(episodes):
-    """Return what happens in each simulator step: (what, state that is seen, reward).
+    """Return (phase, observed state, reward) for each simulator step.
 
-    Two steps a transition: in the first the state is seen and its trace laid; in the
-    second the next state is seen, the trace is held, and the TD error comes as a
-    pulse. After each walk there is a step that empties the trace.
+    A transition has two steps. In the first the state is observed and enters the trace.
+    In the second the next state is observed, the trace is held, and the TD error is a
+    pulse. After each walk one step empties the trace.
     """
     steps = []
     for states, reward in episodes:
@@ -75,7 +75,7 @@ def in_nengo(kind, alpha, episodes):
     steps = schedule(episodes)
     learning_rate = alpha * N_STATES
     if kind == "accumulating":
-        # its trace is the textbook's times 1 - gamma lambda
+        # the trace of EPES is the textbook's times 1 - gamma lambda
         learning_rate /= 1 - DISCOUNT * LAMBDA
     rule = EPES(
         learning_rate,
@@ -100,7 +100,7 @@ def in_nengo(kind, alpha, episodes):
             memory["value"] = value[0]
         if what != "pulse":
             return 0.0
-        # the value of no state is 0, because no neuron is active
+        # without a state no neuron is active, so the value is 0
         return (reward + DISCOUNT * value[0] - memory["value"]) / DT
 
     with nengo.Network() as net:
@@ -134,7 +134,7 @@ def in_nengo(kind, alpha, episodes):
     with nengo.Simulator(net, dt=DT) as sim:
         sim.run_steps(len(steps) + 1)
     pulses = [i for i, (what, _, _) in enumerate(steps) if what == "pulse"]
-    # the change of a step acts in the next
+    # a weight change takes effect in the next step
     return sim.data[probe][np.array(pulses) + 1, 0]
 
 
@@ -143,8 +143,8 @@ def in_nengo(kind, alpha, episodes):
     ("kind", "alpha"), [("accumulating", 0.3), ("replacing", 0.5), ("dutch", 0.4)]
 )
 def test_random_walk(kind, alpha, seed):
-    """One pulse a transition gives the weights of TD(lambda), with replacing traces,
-    and of true online TD(lambda), after every transition of ten walks."""
+    """After every transition of ten walks, one pulse per transition gives the weights
+    of TD(lambda), with replacing traces too, and of true online TD(lambda)."""
     episodes = walks(10, seed)
     expected = textbook(kind, alpha, episodes)
     assert np.abs(expected).max() > 0.3

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import gymnasium
 import imageio.v2 as imageio
@@ -16,7 +15,6 @@ from nengo.exceptions import NengoWarning
 from toy_environments import Counter
 
 from nengo_epes.__main__ import main
-from nengo_epes.cli.train import Lines
 from nengo_epes.rl import Agent, run_files, runs
 
 TASK = ["train", "CartPole-v1", "--set", "n_neurons=40"]
@@ -82,8 +80,7 @@ def test_evaluate(trained, tmp_path, capsys):
 
 
 def test_movie(trained, tmp_path, capsys):
-    """The movie has a picture of each state of the first episodes; another kind of file
-    is refused."""
+    """The movie has a picture of each state of the first episodes."""
     path = tmp_path / "pole.mp4"
     assert main(["movie", str(trained), f"--output={path}", "--episodes=2"]) == 0
     with runs.load_agent(trained) as agent:
@@ -91,8 +88,6 @@ def test_movie(trained, tmp_path, capsys):
     with imageio.get_reader(path) as movie:
         assert movie.count_frames() == expected.lengths.sum() + 2
     assert f"mean return {expected.mean:.1f}" in capsys.readouterr().out
-    assert main(["movie", str(trained), f"--output={tmp_path / 'pole.avi'}"]) == 1
-    assert "pole.avi" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -120,21 +115,6 @@ def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
     assert f"nengo-epes train CartPole-v1 --resume --output {tmp_path}" in out
     assert main(["train", "CartPole-v1", "--resume", "--output", str(tmp_path)]) == 0
     assert runs.read_run(tmp_path)["is_complete"]
-
-
-def test_lines_of_progress(monkeypatch, capsys):
-    """Without a terminal, a line in 10 seconds has return, speed and remaining time."""
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    with Lines(1000) as bar:
-        for _ in range(160):
-            now[0] += 0.125
-            bar.set_postfix_str("return 12.5", refresh=False)
-            bar.update()
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("80 of 1,000 steps, return 12.5, 8 steps/s, 115 s")
-    assert lines[1].startswith("160 of 1,000 steps, return 12.5, 8 steps/s, 105 s")
 
 
 def test_tensorboard(tmp_path, monkeypatch):
@@ -231,7 +211,7 @@ def test_environment_without_end(tmp_path):
         (["train", "CartPole-v1", "--resume", "--seed=1", "--output={}"], "has seed 0"),
         (
             ["train", "CartPole-v1", "--resume", "--set=eta_actor=1", "--output={}"],
-            "has eta_actor 0.04 (got 1.0)",
+            "has eta_actor 0.04 (got 1)",
         ),
         (
             ["train", "Pendulum-v1", "--resume", "--output={}"],
@@ -244,21 +224,7 @@ def test_environment_without_end(tmp_path):
         ),
         (["train", "Chess-v77", "--output={}/a"], "Chess"),
         (["train", "no_such_module:A-v0", "--output={}/a"], "no_such_module"),
-        (["train", "CartPole-v1", "--neurons=wet", "--output={}/a"], "'rate' or 'lif'"),
-        (["train", "CartPole-v1", "--steps=0"], "--steps must be at least 1 (got 0)"),
-        (["train", "CartPole-v1", "--seed=-1"], "--seed must be at least 0 (got -1)"),
-        (["train", "CartPole-v1", "--set=eta=1", "--output={}/a"], "no setting 'eta'"),
-        (["train", "CartPole-v1", "--set=eta_actor", "--output={}/a"], "NAME=VALUE"),
-        (
-            ["train", "CartPole-v1", "--set=n_neurons=1.5", "--output={}/a"],
-            "n_neurons: must be of type int (got '1.5')",
-        ),
-        (
-            ["train", "CartPole-v1", "--set=scale_rewards=1", "--output={}/a"],
-            "scale_rewards: must be of type bool (got '1')",
-        ),
         (["evaluate", "{}/none"], "no run in"),
-        (["evaluate", "{}", "--episodes=0"], "--episodes must be at least 1"),
         (["evaluate", "{}", "--json={}"], "is a folder"),
         (["movie", "{}/none"], "no run in"),
     ],
@@ -294,7 +260,7 @@ def test_damaged(name, text, trained, tmp_path, capsys):
     ("text", "value"),
     [
         ("shrink=none", None),
-        ("shrink=100", 100.0),
+        ("shrink=100", 100),
         ("scale_rewards=false", False),
         ("discount=0.9", 0.9),
         ("n_neurons=64", 64),

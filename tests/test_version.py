@@ -1,4 +1,4 @@
-"""The package knows its version, and the versions of what it needs."""
+"""Version of the package and of its dependencies."""
 
 import tomllib
 from pathlib import Path
@@ -12,16 +12,25 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_version():
-    """It is the one that pyproject.toml says."""
+    """The version equals the version in pyproject.toml."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         assert nengo_epes.__version__ == tomllib.load(file)["project"]["version"]
 
 
 def test_oldest_versions():
-    """CI tests with the lower bounds of pyproject.toml, and each dependency has one."""
+    """.ci/oldest.txt pins the lower bounds of pyproject.toml, and each dependency has
+    one."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    names = ("environments", "studies", "tensorboard", "movies", "gui", "tests")
+    names = (
+        "completion",
+        "environments",
+        "studies",
+        "tensorboard",
+        "movies",
+        "gui",
+        "tests",
+    )
     stated = [*project["dependencies"], *(x for name in names for x in extras[name])]
     bounds = {
         requirement.name: {Version(bound.version) for bound in requirement.specifier}

@@ -1,4 +1,4 @@
-"""The picture of an environment that Nengo GUI gets."""
+"""Images of an environment for Nengo GUI."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ from nengo_epes.rl.environment import Environment
 
 
 def decode(html):
-    """Return the picture of an <img> element, (height, width, 3)."""
+    """Return the image in an <img> element, (height, width, 3)."""
     (data,) = re.findall(r"base64,([\w+/=]+)", html)
     picture = Image.open(io.BytesIO(base64.b64decode(data)))
     return np.asarray(picture.convert("RGB"), dtype=float)
@@ -28,7 +28,7 @@ def decode(html):
 
 @pytest.fixture
 def pole():
-    """An environment, and the number of its pictures."""
+    """An environment, and a list that counts its frames."""
     env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
     env.n_pictures, render = 0, env.render
 
@@ -50,8 +50,8 @@ def network(env):
 
 
 def test_nengo_gui_gets_what_gymnasium_draws(pole):
-    """Nengo GUI gets an <img> in every simulator step, and the picture in it is that of
-    Gymnasium at half the size."""
+    """Nengo GUI gets an <img> in every simulator step; its image is Gymnasium's frame
+    at half the size."""
     net = network(pole)
     component = HTMLView(net.view)
     component.add_nengo_objects(SimpleNamespace(model=net))
@@ -64,13 +64,13 @@ def test_nengo_gui_gets_what_gymnasium_draws(pole):
     found, expected = decode(show._nengo_html_), pole.render().astype(float)
     halved = expected.reshape(200, 2, 300, 2, 3).mean(axis=(1, 3))
     assert found.shape == halved.shape
-    # of 255 levels: there are 16 colours, and halves are rounded
+    # levels of 255; the image has 16 colours and rounded halves
     assert np.abs(found - halved).mean() < 1.0
 
 
 def test_draws_at_most_20_pictures_a_second(pole):
-    """No picture is drawn before the first step or without Nengo GUI, and two pictures
-    are 50 ms apart."""
+    """No frame is drawn before the first step or without Nengo GUI, and frames are at
+    least 50 ms apart."""
     net = network(pole)
     assert net.view.output._nengo_html_ == ""
     with nengo.Simulator(net) as sim:
@@ -91,8 +91,8 @@ def test_draws_at_most_20_pictures_a_second(pole):
     ],
 )
 def test_refuses_environments_that_draw_nothing(environment):
-    """A name, a constructor and an environment without rgb_array are refused, and so is
-    a Node without environment."""
+    """A name, a constructor, an environment without rgb_array, and a Node without
+    environment are refused."""
     with nengo.Network():
         env_node = nengo.Node(Environment(environment))
         with pytest.raises(ValidationError, match=r'render_mode="rgb_array"'):

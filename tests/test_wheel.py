@@ -1,4 +1,4 @@
-"""The package as it is installed by others: from a wheel, away from its repository."""
+"""The installed package: built as a wheel and tested away from the repository."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ for name in MODELS:
 
 
 def run(*command, **options):
-    """Run a Python command and return what it printed."""
+    """Run a Python command; return its output."""
     command = [sys.executable, *map(str, command)]
     ended = subprocess.run(command, capture_output=True, text=True, **options)
     assert ended.returncode == 0, ended.stderr
@@ -33,8 +33,8 @@ def run(*command, **options):
 
 @pytest.mark.slow
 def test_wheel(tmp_path):
-    """What is in the wheel runs on its own, with the models for Nengo GUI and their
-    layouts; the tests are not in it."""
+    """The content of the wheel runs on its own, with the GUI models and their layouts,
+    and does not include the tests."""
     source = tmp_path / "source"  # a build leaves a folder behind
     shutil.copytree(ROOT / "nengo_epes", source / "nengo_epes")
     for file in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):

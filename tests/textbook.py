@@ -1,4 +1,4 @@
-"""Learning algorithms from their formulas in plain numpy, to compare networks with."""
+"""Learning algorithms in plain numpy, written from their formulas."""
 
 import numpy as np
 
@@ -17,7 +17,8 @@ class Plain:
 
 
 class Intended:
-    """`Intentional` once a transition, from its formula: sums over the whole past.
+    """`Intentional` with one step per transition, from its formula: sums over the whole
+    past.
 
     ``decay`` is the decay of the trace, discount times lambda.
     """
@@ -60,7 +61,7 @@ class Welford:
         self.n, self.mean, self.m2 = 0, 0.0, 0.0
 
     def add(self, x):
-        """Count a sample."""
+        """Include a sample."""
         self.n += 1
         step = x - self.mean
         self.mean = self.mean + step / self.n
@@ -87,8 +88,8 @@ class NormalizedSphere:
 
 
 class ScaledReward:
-    """Rewards over the running deviation of their discounted sum, as Gymnasium's
-    NormalizeReward has it: the sum restarts from the last reward of an episode."""
+    """Rewards over the running standard deviation of their discounted sum, as in
+    Gymnasium's NormalizeReward: the sum restarts from the last reward of an episode."""
 
     def __init__(self, discount):
         self.discount, self.discounted, self.returns = discount, 0.0, Welford()
@@ -101,10 +102,10 @@ class ScaledReward:
 
 
 class SoftmaxDecision:
-    """Draws one of several actions by a uniform number."""
+    """Selection of one of several actions by a uniform random number."""
 
     def __call__(self, preferences, noise, starts):
-        """Return what the environment gets, the score, and the entropy."""
+        """Return the action for the environment, the score and the entropy."""
         chances = np.exp(preferences - preferences.max())
         chances /= chances.sum()
         action = int((noise[0] >= np.cumsum(chances)).sum())
@@ -114,14 +115,14 @@ class SoftmaxDecision:
 
 
 class GaussianDecision:
-    """Mean that acts within the reach, and noise of which a part is slow."""
+    """Gaussian policy with a bounded mean and noise that is partly slow."""
 
     def __init__(self, half_range, std, reach=1.5, slow=0.3, kept=0.9):
         self.half_range, self.std, self.reach = half_range, std, reach
         self.share, self.kept = slow, kept
 
     def __call__(self, decoded, noise, starts):
-        """Return what the environment gets, the score, and no entropy."""
+        """Return the action for the environment, the score and an entropy of 0."""
         fresh, fast = np.split(np.array(noise), 2)
         if starts:
             self.memory = fresh
@@ -150,8 +151,8 @@ def actor_critic(
 ):
     """Learn by an actor-critic with traces; Sutton and Barto (2018), section 13.6.
 
-    Returns the weights of critic and actor after each transition, and how the episodes
-    ended. ``steps`` and ``lambdas`` are those of the critic and of the actor.
+    Returns the weights of critic and actor after each transition, and for each episode
+    its kind of end. ``steps`` and ``lambdas`` are pairs: critic, actor.
     """
     rates = [discount * lambda_ for lambda_ in lambdas]
     course = {"critic": [], "actor": [], "ends": [], "scores": []}

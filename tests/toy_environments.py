@@ -1,4 +1,4 @@
-"""Small environments for tests, in which everything is known."""
+"""Small environments for tests, with known dynamics and returns."""
 
 import gymnasium
 import numpy as np
@@ -9,8 +9,7 @@ N_STATES = 19
 class RandomWalk(gymnasium.Env):
     """The 19-state random walk; the observation is one-hot, all 0 at an exit.
 
-    The action does not matter. With ``limit``, an episode is truncated after so many
-    steps.
+    The action has no effect. An episode is truncated after ``limit`` steps, if given.
     """
 
     def __init__(self, limit=None):
@@ -39,10 +38,10 @@ class RandomWalk(gymnasium.Env):
 
 
 class Counter(gymnasium.Env):
-    """Counts its steps, and remembers what was done to it.
+    """Environment that counts its steps and logs its resets and actions.
 
-    It observes (steps, seed of the last seeded reset); a step is rewarded by 10 times
-    its number. After ``length`` steps it terminates, truncates, or both.
+    The observation is (steps, seed of the last seeded reset). The reward of a step is
+    10 times its number. After ``length`` steps it terminates, truncates, or both.
     """
 
     def __init__(self, length=3, end="terminated", actions=None):
@@ -67,7 +66,7 @@ class Counter(gymnasium.Env):
 
 
 class Ledger:
-    """Opens environments, and counts how many were opened and closed.
+    """Constructor of environments that counts how many were opened and closed.
 
     Pass ``ledger.open`` as the constructor of an environment.
     """
@@ -91,7 +90,7 @@ class Ledger:
 
 
 class Faulty(gymnasium.Env):
-    """Returns one wrong value in the second environment step of the second episode.
+    """Environment that returns wrong values in step 2 of episode 2.
 
     Parameters
     ----------
@@ -132,10 +131,10 @@ class Faulty(gymnasium.Env):
 
 
 class Corridor(gymnasium.Env):
-    """Five states in a row; the goal, which terminates and is worth 1, is at the right.
+    """Corridor of five states; the right end terminates with a reward of 1.
 
-    A step to the left wall stays there. An episode starts at the left, so four steps
-    to the right are the best, and it is truncated after 20 steps.
+    An episode starts at the left end, so the shortest path has four steps. It is
+    truncated after 20 steps.
     """
 
     observation_space = gymnasium.spaces.Discrete(5)
@@ -154,10 +153,11 @@ class Corridor(gymnasium.Env):
 
 
 class Anything(gymnasium.Env):
-    """Observes samples of any space, and takes actions of any space.
+    """Environment with the given spaces, whose observations are random samples.
 
-    It checks its actions. A reward is 1 if the action is the first of all; an episode
-    terminates after ``length`` steps, or never.
+    It checks that actions are elements of their space. The reward is 1 if the
+    action equals the first action of the episode. An episode terminates after
+    ``length`` steps, or never.
     """
 
     def __init__(self, observes=None, acts=None, length=7):

@@ -1,12 +1,12 @@
 """Activation functions by name, each with its derivative, on plain numpy arrays.
 
-The names and formulas are those of ngc-learn, so that a policy written for it means
-the same here. Everything keeps the floating-point type of its input, and is written
-so that large inputs raise no floating-point error: `numpy.seterr(all="raise")` is safe.
+The names and formulas equal ngc-learn's, so a policy written for it has the same
+meaning here. Results have the floating-point type of the input. Large inputs raise no
+floating-point error: `numpy.seterr(all="raise")` is safe.
 
-At a kink the derivative is the one from the right (relu, lrelu, elu at 0), and 1 at
-both ends of relu6. `heaviside` and `unit_threshold` have the derivative 1 everywhere:
-the *straight-through* estimator, a convention and not a derivative.
+At a kink the derivative is the derivative from the right (relu, lrelu, elu at 0). It is
+1 at both ends of relu6. `heaviside` and `unit_threshold` have the derivative 1
+everywhere: the *straight-through* estimator, a convention and not a derivative.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TELU_SATURATION = 5.0  # tanh(exp(5)) is 1 to the last bit, in every precision
 
 
 class Activation(NamedTuple):
-    """An activation function and its derivative (None where it has none)."""
+    """An activation function and its derivative, or None without a derivative."""
 
     value: ArrayFunction
     derivative: ArrayFunction | None
@@ -190,7 +190,7 @@ def _lookup(name: str) -> Activation:
     except (KeyError, TypeError):
         known = ", ".join(ACTIVATIONS)
         raise ValueError(
-            f"activation {name!r} is not known: use one of {known}"
+            f"activation: unknown name (got {name!r}); use one of {known}"
         ) from None
 
 
@@ -258,7 +258,7 @@ def activation_derivative(name: str) -> ArrayFunction:
     if derivative is None:
         usable = [known for known, entry in ACTIVATIONS.items() if entry.derivative]
         raise ValueError(
-            f"activation {name!r} has no elementwise derivative and serves for inputs "
-            f"only: where one is needed, use one of {', '.join(usable)}"
+            f"activation: must have an elementwise derivative (got {name!r}); use one "
+            f"of {', '.join(usable)}"
         )
     return derivative

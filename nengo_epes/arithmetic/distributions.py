@@ -83,7 +83,7 @@ class Softmax:
         Parameters
         ----------
         decoded : (size,) array
-            Preferences of all alternatives, one action after the other.
+            Preferences of all alternatives, grouped by action.
         noise : (n_noise,) array
             Numbers in [0, 1).
         memory : (0,) array
@@ -117,7 +117,7 @@ class Softmax:
                 rung += part
                 if chosen is None and rung > uniform * total:
                     chosen = start + i
-            if chosen is None:  # the last one with a chance takes what rounding leaves
+            if chosen is None:  # rounding: the last possible action takes the rest
                 chosen = start + max(i for i, part in enumerate(grown) if part > 0.0)
             action[chosen] = 1.0
             score[chosen] += 1.0
@@ -141,8 +141,8 @@ class BoundedGaussian:
        s = \frac{\epsilon - (m - \mathrm{clip}(m, -b, b))}{\sigma}
 
     for decoded means m, actions a with the range [-1, 1], and the score s. The actor
-    acts as if the mean were at the bound, and the excess is subtracted from the score,
-    so that the mean cannot drift where clipping hides the drift. A part of the noise is
+    acts as if the mean were at the bound. The excess is subtracted from the score, so
+    that the mean does not drift further outside the bounds. A part of the noise is
     slow: it stays similar for several decisions, so that exploration gets somewhere.
 
     Parameters

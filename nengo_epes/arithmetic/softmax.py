@@ -31,14 +31,14 @@ def probabilities(preferences: FloatArray) -> FloatArray:
     >>> print(probabilities(np.array([0.0, np.log(3.0)])).round(12))
     [0.25 0.75]
     """
-    # subtracting the largest changes nothing but keeps exp from overflowing
+    # subtracting the largest changes no probability, and exp cannot overflow
     grown = np.exp(preferences - preferences.max(axis=-1, keepdims=True))
     shares: FloatArray = grown / grown.sum(axis=-1, keepdims=True)
     return shares
 
 
 def choose(chances: FloatArray, uniform: float) -> int:
-    """Return the action whose share of [0, 1) a uniform number falls into.
+    """Return the action that a uniform number in [0, 1) selects.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def choose(chances: FloatArray, uniform: float) -> int:
     ladder = np.cumsum(chances)
     rung = int(np.searchsorted(ladder, uniform, side="right"))
     # the sum may be short of 1 by rounding, 1e-7 in single precision; the last action
-    # that adds to the sum takes what is left, never one whose probability is 0
+    # that adds to the sum takes the rest, never an action of probability 0
     return min(rung, int(np.searchsorted(ladder, ladder[-1])))
 
 

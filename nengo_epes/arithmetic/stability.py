@@ -1,18 +1,18 @@
 r"""Learning rates for PES and EPES: the largest stable rate, and a first choice.
 
-At a constant input, where the neurons fire with the activities a (in hertz), every
-dimension of the error E that `nengo.PES` corrects falls by itself:
+At a constant input, the neurons fire with the activities a (in hertz). Then `nengo.PES`
+reduces each dimension of the error E separately:
 
 .. math:: \dot E(t) = -g \, E(t - \theta), \qquad g = \kappa |a|^2 / n
 
-with the learning rate :math:`\kappa`, the number of neurons n, the loop gain g (per
-second), and the time :math:`\theta` that the error takes to reach the rule. A further
-gain between the decoders and what is compared with the target multiplies g.
+with the learning rate :math:`\kappa`, the number of neurons n and the loop gain g (per
+second). The error takes the time :math:`\theta` to reach the rule. A further gain
+between the decoders and the output multiplies g.
 
-In the simulator :math:`E_{t+1} = E_t - g\,dt\,E_{t-m}` if the error arrives m steps
-late (0 if all connections of the loop have ``synapse=None``; ``z**-k`` adds k). That is
-nearly the equation above with :math:`\theta = (m + 1/2)\,dt`; if ``dt`` is given, the
-limits are the exact ones of the steps.
+In the simulator :math:`E_{t+1} = E_t - g\,dt\,E_{t-m}` for an error delayed by m
+simulator steps. m is 0 if all connections of the loop have ``synapse=None``; ``z**-k``
+adds k. This approximates the equation above with :math:`\theta = (m + 1/2)\,dt`. If
+``dt`` is given, the limits are exact for the simulator.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def largest_stable_rate(
     sample decays to 0 below this rate. Above it, the error of the sample with the
     largest :math:`|a|^2` grows without bound. Nothing is guaranteed for inputs that
     change during the delay: the error then corrects activities that did not cause it
-    (``PES(pre_synapse=z**-(m + 1))`` corrects the right ones). Further synapses in the
-    loop add about their time constants to the delay.
+    (``PES(pre_synapse=z**-(m + 1))`` corrects the activities that did). Further
+    synapses in the loop add about their time constants to the delay.
 
     `nengo_epes.EPES` has the same limit, because the trace of a constant activity is
     this activity.
@@ -104,9 +104,9 @@ def largest_rate_without_overshoot(
     .. math:: g \theta \le \frac{1}{e}, \qquad\text{in steps:}\quad
        g \, dt \le \frac{m^m}{(m + 1)^{m + 1}}, \quad m = \theta / dt
 
-    g is the largest loop gain over the samples. For constant inputs whose error was
-    constant before learning started, the error of no sample changes its sign up to this
-    rate. Above it, the error of the sample with the largest :math:`|a|^2` does. For
+    g is the largest loop gain over the samples. Take constant inputs, with constant
+    errors before learning starts. Up to this rate, the error of no sample changes its
+    sign. Above it, the error of the sample with the largest :math:`|a|^2` does. For
     inputs that change, see `largest_stable_rate`.
 
     Parameters
@@ -145,17 +145,17 @@ def suggest_learning_rate(
 
     .. math:: \kappa = \frac{n}{\tau \langle |a|^2 \rangle}
 
-    the mean over the samples, or the largest instead. Guaranteed is, for an error that
-    is not delayed and a :math:`\tau` of many simulator steps:
+    with the mean over the samples, or the largest :math:`|a|^2` instead. Two facts hold
+    for an error that is not delayed and a :math:`\tau` of many simulator steps:
 
-    * As a constant input, a sample has an error that falls as :math:`e^{-gt}` with
-      :math:`g = |a|^2 / (\tau \langle |a|^2 \rangle)`: with "largest" none falls faster
-      than within :math:`\tau`; with "mean" those of more than the mean do.
-    * If the input runs through the samples much faster than it is learned, each
-      component of the error over the samples falls at its own rate, and the rates sum
-      up to :math:`1 / \tau` ("mean"; less for "largest"), as :math:`\langle |a|^2
-      \rangle` is the trace of the activities' correlation matrix. So none falls
-      faster than within :math:`\tau`, and fine detail takes far longer.
+    * If a sample is a constant input, its error decays as :math:`e^{-gt}` with
+      :math:`g = |a|^2 / (\tau \langle |a|^2 \rangle)`. With "largest", no error decays
+      faster than :math:`\tau`. With "mean", samples above the mean decay faster.
+    * If the input passes through the samples much faster than the rule learns, each
+      component of the error over the samples decays at its own rate. The rates sum up
+      to :math:`1 / \tau` for "mean" and to less for "largest", because :math:`\langle
+      |a|^2 \rangle` is the trace of the activities' correlation matrix. So no
+      component decays faster than :math:`\tau`, and fine detail takes far longer.
 
     Parameters
     ----------
@@ -164,13 +164,13 @@ def suggest_learning_rate(
     time_constant : float
         tau in seconds.
     over : {"mean", "largest"}
-        Which :math:`|a|^2` has this time constant.
+        Choice of the :math:`|a|^2` that has this time constant.
 
     Returns
     -------
     float
         kappa, the ``learning_rate`` of `nengo.PES`. If the error is delayed, use the
-        smaller one of this and `largest_rate_without_overshoot`.
+        minimum of this and `largest_rate_without_overshoot`.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def suggest_learning_rate(
     10.0
     """
     if over not in ("mean", "largest"):
-        raise ValueError(f"over is {over!r}: give 'mean' or 'largest'")
+        raise ValueError(f"over: must be 'mean' or 'largest' (got {over!r})")
     squares = _mean_squares(activities)
     square = float(squares.mean() if over == "mean" else squares.max())
     return 1.0 / (_positive("time_constant", time_constant) * square)
@@ -245,7 +245,7 @@ def _mean_squares(activities: ArrayLike) -> FloatArray:
 
 def _positive(name: str, seconds: float) -> float:
     if not 0.0 < seconds < math.inf:
-        raise ValueError(f"{name} is {seconds!r}: give seconds above 0")
+        raise ValueError(f"{name}: must be above 0 s (got {seconds!r})")
     return float(seconds)
 
 
@@ -254,6 +254,7 @@ def _lag(delay: float, dt: float) -> int:
     steps = delay / _positive("dt", dt)
     if not (0.0 <= steps < math.inf and abs(steps - round(steps)) < 1e-6):
         raise ValueError(
-            f"delay is {delay!r} s: give a whole number of steps of {dt!r} s, 0 or more"
+            f"delay: must be a whole number of steps of {dt!r} s, 0 or more (got "
+            f"{delay!r} s)"
         )
     return round(steps)

@@ -1,11 +1,11 @@
-r"""Bounded steps: how far a TD error moves the weights along the eligibility trace.
+r"""Step sizes that bound how far a TD error moves the weights along the trace.
 
-The plain step is learning rate over n times TD error times trace, however large these
-happen to be: one error can undo what was learned. `ObGD` cuts it where it might
-overshoot; `Intentional` needs no rate, but moves the output by an intended fraction of
-the error. A step is called in every simulator step, after the trace was advanced::
+The plain step is learning rate over n times TD error times trace. It has no bound: one
+error can undo what was learned. `ObGD` reduces the step if it might overshoot.
+`Intentional` needs no rate: it moves the output by an intended fraction of the error. A
+step is called in every simulator step, after the trace was advanced::
 
-    state = step.initial_state()  # all that a step remembers; the caller's
+    state = step.initial_state()  # an array that the caller stores
     scalar = step(state, rate, td_error, trace, eligibility, activities, decay)
     weights += scalar * trace  # rate and TD error are in it
 
@@ -14,8 +14,8 @@ the error. A step is called in every simulator step, after the trace was advance
   pulse delta / dt of an environment step is delta here; 0 says that there is no pulse;
 * ``trace``: e, (rows, n_pre), of gain 1 (see `nengo_epes.updates.accumulate`);
 * ``eligibility`` c, (rows,), ``activities`` a in hertz, (n_pre,): just added to it;
-* ``decay``: :math:`\rho = e^{-dt / \tau_e}`, by which it has just been multiplied (0:
-  it has no memory; 1: it was held, and nothing was added).
+* ``decay``: :math:`\rho = e^{-dt / \tau_e}`, the factor by which the trace was just
+  multiplied (0: no memory; 1: the trace was held, and nothing was added).
 
 The textbook's trace is :math:`z \leftarrow \gamma\lambda z + c a^T` once in an
 environment step. If that lasts D, with a held, and :math:`\gamma\lambda =
@@ -44,15 +44,15 @@ SILENCE = 1e-12
 
 @dataclass(frozen=True)
 class ObGD:
-    r"""The plain step, cut where it might overshoot ("overshooting-bounded").
+    r"""The plain step, reduced if it might overshoot ("overshooting-bounded").
 
     .. math:: \Delta w = \frac{\kappa}{n} \frac{\delta e}{\max(1, M)}, \qquad
        M = \frac{\kappa}{n} k \max(|\delta|, 1) \, |e|_1 \, a_{max}
 
-    with the margin k and the sum :math:`|e|_1` of the sizes of all entries. Then no
-    activities up to :math:`a_{max}` see an output move by more than
-    :math:`\min(|\delta|, 1) / k`, since :math:`|\Delta w \cdot a| \le |\Delta w|_1
-    a_{max}`. TD errors are compared with 1: scale the rewards to that order.
+    with the margin k and the sum :math:`|e|_1` of the absolute values of all entries.
+    For activities up to :math:`a_{max}`, the output then moves by at most
+    :math:`\min(|\delta|, 1) / k`. The reason is :math:`|\Delta w \cdot a| \le |\Delta
+    w|_1 a_{max}`. TD errors are compared with 1: scale the rewards to that order.
 
     Parameters
     ----------
@@ -130,11 +130,11 @@ class Intentional:
     .. math:: \Delta w = \eta \tilde\delta \frac{e}{\sqrt{\sigma} \, |e|_2}, \qquad
        \sigma = \langle |c|^2 |a|^2 \rangle
 
-    with the running mean :math:`\sigma`, over the trace's own memory, of the squared
-    norm of what is added to the trace, and the TD error :math:`\tilde\delta`, limited
-    to ``clip`` times its running root mean square. The scale of the activities cancels.
-    Without memory it is normalised least mean squares: the output (that of several
-    rows weighted by c) moves by exactly :math:`\eta \tilde\delta`.
+    The running mean :math:`\sigma` of the squared norm of the trace's increments has
+    the time constant of the trace. The TD error :math:`\tilde\delta` is limited to
+    ``clip`` times its running root mean square. The scale of the activities cancels.
+    Without memory this is normalised least mean squares: the output, weighted by c,
+    moves by exactly :math:`\eta \tilde\delta`.
 
     A policy that becomes certain has scores c near 0. Its steps would grow until the
     policy breaks. A ``floor`` f bounds the mean squared score from below:
@@ -158,30 +158,30 @@ class Intentional:
         Lower bound f of the mean squared score, without a unit; 0.2 suits softmax and
         Gaussian policies. None: the published form, without a bound.
     shrink : float or None, optional
-        T, a number of TD errors: the t-th one is followed by eta / sqrt(1 + t / T).
-        None: eta stays the same.
+        Number T of TD errors: after t TD errors the fraction is eta / sqrt(1 + t / T).
+        None: eta is constant.
 
     Raises
     ------
     ValueError
-        If a parameter is not as it is said above.
+        If a parameter is out of range.
 
     Notes
     -----
-    The published form is :math:`\eta \delta z / \sqrt{\sigma |z|^2}`, where once in an
-    environment step :math:`\sigma \leftarrow \gamma\lambda \sigma + (1 - \gamma\lambda)
-    |c|^2 |a|^2`. It is the same. First, :math:`e / |e| = z / |z|`: the factor
-    :math:`1 - \gamma\lambda` cancels. Second, m simulator steps of :math:`\sigma
-    \leftarrow \rho\sigma + (1 - \rho) x`, x held, are :math:`\sigma \leftarrow \rho^m
-    \sigma + (1 - \rho^m) x`, and :math:`\rho^m = \gamma\lambda`. While the trace is
-    held, so is :math:`\sigma`; emptying the trace leaves it.
+    The published form is :math:`\eta \delta z / \sqrt{\sigma |z|^2}`. Once in an
+    environment step, :math:`\sigma \leftarrow \gamma\lambda \sigma + (1 -
+    \gamma\lambda) |c|^2 |a|^2`. Both forms are equal for two reasons. First, :math:`e /
+    |e| = z / |z|`: the factor :math:`1 - \gamma\lambda` cancels. Second, m simulator
+    steps with constant x multiply :math:`\sigma` by :math:`\rho^m = \gamma\lambda` and
+    add :math:`(1 - \rho^m) x`. While the trace is held, :math:`\sigma` is held, too.
+    Emptying the trace does not change :math:`\sigma`.
 
     The state holds ``[sigma, weight, delta^2, |delta|, weight, |c|^2, |a|^2, t]``: sums
     from 0, and the sums of their terms' weights (:math:`1 - \rho^t` after t steps). A
-    mean is the quotient, right from the first term on. Different from what is
-    published: a TD error of exactly 0 is no pulse, and enters no mean; there is no
-    diagonal scaling; nothing is learned where :math:`\sqrt\sigma |e|_2` is below 1e-12
-    square hertz.
+    mean is the quotient, right from the first term on. Three things differ from the
+    publication. A TD error of exactly 0 is no pulse, and enters no mean. There is no
+    diagonal scaling. The step is 0 if :math:`\sqrt\sigma |e|_2` is below 1e-12 square
+    hertz.
 
     References
     ----------
@@ -213,7 +213,9 @@ class Intentional:
                 _validate_positive(self, name)
         _validate_positive(self, "delta_decay", below=1.0)
         if not isinstance(self.normalize, bool):
-            raise ValueError(f"normalize is {self.normalize!r}: give True or False")
+            raise ValueError(
+                f"normalize: must be True or False (got {self.normalize!r})"
+            )
 
     def initial_state(self) -> FloatArray:
         """Return eight zeros: nothing has been seen."""
@@ -276,7 +278,7 @@ class Intentional:
 def _validate_positive(
     step: ObGD | Intentional, name: str, below: float = math.inf
 ) -> None:
-    """Check a parameter, and make it a float, whose repr can be evaluated."""
+    """Check a parameter, and make it a float; numpy's repr cannot be evaluated."""
     given = getattr(step, name)
     try:
         value = float(given)
@@ -285,7 +287,7 @@ def _validate_positive(
     if not 0.0 < value < below:
         example = type(step).__dataclass_fields__[name].default or 0.2
         raise ValueError(
-            f"{name} is {given!r}: give a number above 0 and below {below:g}, such as "
-            f"{example}"
+            f"{name}: must be above 0 and below {below:g} (got {given!r}); use a "
+            f"number such as {example}"
         )
     object.__setattr__(step, name, value)

@@ -2,8 +2,9 @@
 
 A `VoltageSurrogate` is a bump over the voltage of spiking LIF neurons, and has no
 unit, as their threshold is 1. A `RateDerivative` is the slope of the rate over the
-current, in hertz: often hundreds, so that one learning rate does not suit both. Both
-keep the floating-point type, pass NaN on, and are safe with ``np.seterr(all="raise")``.
+current, in hertz: often hundreds, so they need different learning rates. Both return
+the floating-point type of the input, pass NaN on, and are safe with
+``np.seterr(all="raise")``.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def _check(owner: object, name: str, zero: bool = False) -> None:
     number = isinstance(value, int | float | np.integer | np.floating)
     if not (number and 0 <= value < math.inf and (value or zero)):
         raise ValueError(
-            f"{name} of {type(owner).__name__} is {value!r}: give one finite number "
-            f"{'from 0 up' if zero else 'above 0'}"
+            f"{name} of {type(owner).__name__}: must be a finite number "
+            f"{'of at least 0' if zero else 'above 0'} (got {value!r})"
         )
     object.__setattr__(owner, name, float(value))  # plain: then the repr evaluates
 
@@ -78,7 +79,7 @@ class VoltageSurrogate:
 
     def __call__(self, voltage: ArrayLike, threshold: ArrayLike = 1.0) -> FloatArray:
         """Return psi, of the shape to which voltage and threshold broadcast."""
-        with np.errstate(over="ignore", under="ignore"):  # far off, where psi is 0
+        with np.errstate(over="ignore", under="ignore"):  # psi rounds to 0
             d = self.beta * np.abs(np.subtract(voltage, threshold))
             return self.gamma * self._bump(d)
 
@@ -108,7 +109,7 @@ class FastSigmoidDerivative(VoltageSurrogate):
 
 
 class Arctan(VoltageSurrogate):
-    """gamma / pi / (1 + (pi d)^2), so of the height gamma / pi; Fang et al. (2021)."""
+    """gamma / pi / (1 + (pi d)^2), of height gamma / pi; Fang et al. (2021)."""
 
     def _bump(self, d: FloatArray) -> FloatArray:
         return 1 / np.pi / (1 + (np.pi * d) ** 2)
@@ -121,12 +122,13 @@ def from_lif_state(
     spiked: ArrayLike,
     dt: float,
 ) -> FloatArray:
-    """Return psi for `nengo.LIF` neurons in the state that a step leaves them in.
+    """Return psi for `nengo.LIF` neurons in their state after a simulator step.
 
-    In the step of a spike, where the voltage is 0 already, psi(1) (NEST: psi of the
-    voltage that overshot the threshold); else 0 where the whole step was refractory, so
-    that no input could act; else psi(voltage). There ``refractory_time`` is what was
-    left when the step *began*: from 0 to dt where the neuron woke up within it.
+    In the step of a spike, the voltage is 0 already, and the result is psi(1). (NEST
+    uses psi of the voltage that overshot the threshold.) If the neuron was refractory
+    for the whole step, no input could act, and the result is 0. Else the result is
+    psi(voltage). ``refractory_time`` is the remaining time at the *start* of the step:
+    from 0 to dt if the neuron became active during the step.
 
     Parameters
     ----------
@@ -201,34 +203,37 @@ class RateDerivative:
 
     def __post_init__(self) -> None:
         if self.response not in list(SLOPES):
-            raise ValueError(f"response is {self.response!r}: use one of {[*SLOPES]}")
+            raise ValueError(
+                f"response: must be one of {[*SLOPES]} (got {self.response!r})"
+            )
         _check(self, "amplitude")
         for name in ("tau_ref", "tau_rc"):
             if name in TAUS.get(self.response, ()):
                 _check(self, name, zero=(self.response, name) == ("LIFRate", "tau_ref"))
             elif getattr(self, name) is not None:
-                raise ValueError(f"{self.response} has no {name}: leave it out")
+                raise ValueError(f"{name}: {self.response} has none; omit it")
 
     def __call__(self, current: ArrayLike) -> FloatArray:
         """Return psi for every current J, in hertz."""
-        with np.errstate(over="ignore", under="ignore"):  # of what then rounds to 0
+        with np.errstate(over="ignore", under="ignore"):  # such values round to 0
             return self.amplitude * SLOPES[self.response](np.asarray(current), self)
 
 
 def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
-    """Return psi if it is right for these neurons; for "auto", one that is.
+    """Return psi if it fits these neurons; for "auto", choose a psi that fits.
 
-    "auto" is for Nengo's own types: PiecewiseLinear for LIF and AdaptiveLIF, else the
-    slope of the rate (of the mean output, where PoissonSpiking and its like make spikes
-    of it). To give psi vouches that a derived class means the same by its signals.
-    Izhikevich, in millivolts, and AdaptiveLIFRate, not of J alone, have none.
+    "auto" supports Nengo's own types: PiecewiseLinear for LIF and AdaptiveLIF, else the
+    slope of the rate. For PoissonSpiking and similar types this is the slope of the mean
+    output. The caller who passes psi for a derived class asserts that its signals have
+    the same meaning. Izhikevich (in millivolts) and AdaptiveLIFRate (not a function of J
+    alone) have no psi.
 
     Parameters
     ----------
     psi : VoltageSurrogate, RateDerivative or "auto"
-        What is asked for.
+        Pseudo-derivative, or "auto".
     neuron_type : nengo.neurons.NeuronType
-        The type of the postsynaptic neurons. ValueError where psi is not right for it.
+        Type of the postsynaptic neurons.
 
     Examples
     --------

@@ -26,7 +26,7 @@ FloatArray = NDArray[np.floating]
 
 
 def trace_decay(tau: float, dt: float) -> float:
-    """Return the factor by which a trace decays in one step, exp(-dt / tau).
+    """Return the decay factor of a trace in one step, exp(-dt / tau).
 
     Parameters
     ----------
@@ -46,14 +46,14 @@ def trace_decay(tau: float, dt: float) -> float:
 def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
     """Return a limit below which decaying numbers should be set to 0, and a period.
 
-    Arithmetic with subnormal numbers is slow, and rounding keeps a decaying number from
-    ever becoming 0. Every ``period`` steps, set numbers below the limit to 0. Then no
-    number has become subnormal in between.
+    Arithmetic with subnormal numbers is slow, and rounding prevents a decaying number
+    from ever becoming 0. Every ``period`` steps, set numbers below the limit to 0. Then
+    no number has become subnormal in between.
 
     Parameters
     ----------
     decay : float
-        Factor by which the numbers decay in a step, from 0 to 1.
+        Decay factor of the numbers in a step, from 0 to 1.
     dtype : dtype
         Type of the numbers.
 
@@ -209,7 +209,7 @@ def dutch(
     .. math:: e_i \leftarrow \rho\, e_i + (1 - \alpha \rho\, e_i \cdot x_i)\, x_i
 
     for every row i with its contribution :math:`x_i = c_i a`: the trace of true online
-    TD(lambda). It stays bounded where :math:`\alpha\,|x|^2 \le 1`.
+    TD(lambda). It stays bounded if :math:`\alpha\,|x|^2 \le 1`.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def limit_change(
     bounds: tuple[float, float] | None,
     shrinkage: float,
 ) -> None:
-    r"""Let weights decay and keep them within bounds, by their change, in place.
+    r"""Add weight decay to a change and limit the weights to bounds, in place.
 
     .. math:: \Delta w \leftarrow \mathrm{clip}(w + \Delta w - \eta w) - w
 

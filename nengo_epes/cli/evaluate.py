@@ -14,25 +14,30 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         "evaluate",
         help="evaluate a trained agent",
         description="Run episodes in which a trained agent takes its best actions and "
-        "learns nothing, from initial states that are the same for all agents, and "
-        "write their returns.",
+        "learns nothing, and write their returns. The initial states are the same for "
+        "all agents.",
     )
-    shared.add_run(evaluate)
-    shared.add_episodes(evaluate, 100)
+    shared.add_run(evaluate, episodes=100)
     evaluate.add_argument(
-        "--json", metavar="FILE", help="file to write (DIR/evaluation.json)"
+        "--json",
+        metavar="FILE",
+        help="file to write (default: evaluation.json in DIR)",
     )
-    evaluate.set_defaults(command=_evaluate)
+    evaluate.set_defaults(command=_evaluate, parser=evaluate)
 
 
 def _evaluate(options: Namespace) -> None:
-    shared.check_least(options, episodes=1)
-
+    shared.announce(options, f"evaluating {options.folder}")
     from nengo_epes.rl import runs
 
     shared.find_modules(options.env)
+    path = options.json or Path(options.folder) / runs.EVALUATION
     result = runs.evaluate_run(
-        options.folder, options.episodes, options.env, options.json
+        options.folder,
+        options.episodes,
+        options.env,
+        path,
+        progress_bar=shared.bar(options, "episodes"),
     )
     names = ("mean", "std", "min", "max")
     numbers = ", ".join(
@@ -40,6 +45,5 @@ def _evaluate(options: Namespace) -> None:
     )
     print(
         f"return of {options.episodes} episodes, after {result['trained_steps']:,} "
-        f"steps of training: {numbers}\nall returns: "
-        f"{options.json or Path(options.folder) / runs.EVALUATION}"
+        f"steps of training: {numbers}\nall returns: {path}"
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
+from nengo_epes.cli import options as shared
 from nengo_epes.files import check_writable, write_atomically
+from nengo_epes.optional import load
 
-# modules that a model imports, in addition to those that every model needs
+# modules that a model imports in addition to nengo_gui
 NEEDED = {
     "cartpole": ("gymnasium", "pygame"),
     "lander": ("gymnasium", "pygame", "Box2D"),
@@ -22,24 +23,27 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         "gui",
         help="open a model in Nengo GUI",
         description="Open a model in Nengo GUI, where you can edit it. A model of the "
-        "package is first copied to the current folder, if it is not there yet. "
-        "Without an argument: list the models of the package.",
+        "package is first copied to the current folder, if it is not there yet.",
     )
     gui.add_argument(
         "model",
         nargs="?",
         metavar="NAME|FILE.py",
-        help="a model of the package, or a file of your own",
+        help="model of the package, or a file of your own (default: list the models)",
     )
     gui.add_argument(
-        "--port", type=int, default=0, help="port of the server (default: a free one)"
+        "--port",
+        type=shared.number(int, 0, 65536),
+        default=0,
+        metavar="N",
+        help="port of the server (default: 0, a free port)",
     )
     gui.add_argument(
         "--no-browser",
         action="store_true",
         help="print the address instead of opening a browser",
     )
-    gui.set_defaults(command=_gui)
+    gui.set_defaults(command=_gui, parser=gui)
 
 
 def _gui(options: Namespace) -> None:
@@ -47,31 +51,21 @@ def _gui(options: Namespace) -> None:
 
     name = options.model
     if name is None:
-        for each, what in MODELS.items():
-            print(f"{each:<15}{what}")
+        for each, description in MODELS.items():
+            print(f"{each:<15}{description}")
         return
-    if not 0 <= options.port <= 65535:
-        raise ValueError(f"--port must be from 0 to 65535 (got {options.port})")
     is_ours = name in MODELS
     if not is_ours and not name.endswith(".py"):
-        raise ValueError(
-            f"there is no model {name!r}; use {', '.join(MODELS)}, or a file FILE.py"
+        options.parser.error(
+            f"argument NAME|FILE.py: must be {', '.join(MODELS)}, or a file FILE.py "
+            f"(got {name!r})"
         )
     if not is_ours and not Path(name).is_file():
-        raise FileNotFoundError(f"{name}: there is no such file")
-    _check_installed("nengo_gui", *(NEEDED.get(name, ()) if is_ours else ()))
+        raise FileNotFoundError(f"{name}: no such file; name an existing file")
+    # a missing module would be a traceback in the browser
+    for module in ("nengo_gui", *(NEEDED.get(name, ()) if is_ours else ())):
+        load(module, "gui")
     _serve(_copy(name) if is_ours else Path(name), options.port, not options.no_browser)
-
-
-def _check_installed(*modules: str) -> None:
-    """Raise if a module is missing: in the browser it would be a traceback."""
-    for module in modules:
-        try:
-            import_module(module)
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"{error.name} is not installed: pip install 'nengo-epes[gui]'"
-            ) from error
 
 
 def _copy(name: str) -> Path:
@@ -95,6 +89,7 @@ def _copy(name: str) -> Path:
 
 def _serve(model: Path, port: int, opens_browser: bool) -> None:
     """Serve a model until its last page is closed, or Ctrl-C is pressed."""
+    import signal
     import threading
     import webbrowser
 
@@ -104,10 +99,11 @@ def _serve(model: Path, port: int, opens_browser: bool) -> None:
     settings = GuiServerSettings(("localhost", port))
     try:
         gui = InteractiveGUI(ModelContext(filename=str(model)), settings)
-    except RuntimeError as error:  # as Nengo GUI says it
+    except RuntimeError as error:  # of Nengo GUI
         raise OSError(f"port {port} is in use; leave out --port") from error
     if opens_browser:
         address = str(gui.server.get_url(token="one-time"))
-        # some browsers do not return before they are closed
+        # some browsers return only when they are closed
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    gui._confirm_shutdown = signal.default_int_handler  # no question after Ctrl-C
     gui.start()

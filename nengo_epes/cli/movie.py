@@ -15,22 +15,25 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         help="film a trained agent",
         description="Film the first episodes of `nengo-epes evaluate`.",
     )
-    shared.add_run(movie)
-    shared.add_episodes(movie, 1)
+    shared.add_run(movie, episodes=1)
     movie.add_argument(
-        "--output", metavar="FILE", help="a .mp4 or a .gif (DIR/movie.mp4)"
+        "--output",
+        metavar="FILE",
+        help="file to write, .mp4 or .gif (default: movie.mp4 in DIR)",
     )
-    movie.set_defaults(command=_movie)
+    movie.set_defaults(command=_movie, parser=movie)
 
 
 def _movie(options: Namespace) -> None:
-    shared.check_least(options, episodes=1)
-
+    path = Path(options.output or Path(options.folder) / "movie.mp4")
+    if path.suffix not in (".gif", ".mp4"):
+        options.parser.error(f"argument --output: must be .mp4 or .gif (got {path})")
+    shared.announce(options, f"filming {options.folder}")
     from nengo_epes.rl import runs
     from nengo_epes.rl.movie import record
 
     shared.find_modules(options.env)
-    path = Path(options.output or Path(options.folder) / "movie.mp4")
+    bar = shared.bar(options, "episodes")
     with runs.load_agent(options.folder, options.env) as agent:
-        result = record(agent, path, options.episodes)
+        result = record(agent, path, options.episodes, progress_bar=bar)
     print(f"mean return {result.mean:.1f}\nmovie: {path}")

@@ -3,95 +3,123 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
+import math
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from nengo_epes.progress import Bar
+
+STEPS = 50_000
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], Any]:
+    """Return a parser of numbers from ``low`` to below ``high``."""
+    what = f"{'an int' if kind is int else 'a number'} of at least {low}"
+    if high < math.inf:
+        what += f" and below {high}"
+
+    def parse(text: str) -> Any:
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if low <= value < high:
+                return value
+        raise ArgumentTypeError(f"must be {what} (got {text!r})")
+
+    return parse
+
+
+SEED = number(int, 0, 2**31)
+
+
+def add_quiet(parser: ArgumentParser) -> None:
+    """Add the option that hides progress."""
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="print only results, warnings and errors",
+    )
+
+
+def announce(options: Namespace, text: str) -> None:
+    """Print a start line, which appears before slow imports."""
+    if not options.quiet:
+        print(text, flush=True)
+
+
+def bar(options: Namespace, unit: str) -> Any:
+    """Return the argument ``progress_bar`` of a command."""
+    return False if options.quiet else partial(Bar, unit=unit)
 
 
 def add_agent(parser: ArgumentParser) -> None:
     """Add the options that describe an agent and its training."""
+    from nengo_epes.rl.settings import Settings
+
+    defaults = dataclasses.asdict(Settings())
     parser.add_argument(
         "environment",
         metavar="ENV",
-        help="Gymnasium id such as CartPole-v1, or module:Env-v0; the module can be in "
-        "the current folder",
+        help="Gymnasium id such as CartPole-v1, or module:Env-v0 with a module that "
+        "can be in the current folder",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="environment steps (50000)"
+        "--steps",
+        type=number(int, 1),
+        metavar="N",
+        help=f"environment steps of training (default: {STEPS})",
     )
-    parser.add_argument("--neurons", metavar="NAME", help="rate or lif (rate)")
+    parser.add_argument(
+        "--neurons", choices=("rate", "lif"), help="neuron type (default: rate)"
+    )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
+        type=_setting,
         metavar="NAME=VALUE",
-        help="change a setting, such as eta_actor=0.01; can be repeated",
+        help="setting of the agent; can be repeated (defaults: "
+        f"{', '.join(f'{name}={value}' for name, value in defaults.items())}; other "
+        "defaults if observations are discrete)",
     )
     parser.add_argument(
         "--env-arg",
         action="append",
         default=[],
+        type=_name_and_value,
         metavar="NAME=VALUE",
-        help="keyword argument for the environment; can be repeated",
+        help="keyword argument of the environment; can be repeated (default: none)",
     )
+    add_quiet(parser)
 
 
-def read_settings(options: Namespace) -> dict[str, Any]:
-    """Return the settings of ``--set``, in the types of their fields."""
-    from nengo_epes.rl.settings import Settings
-
-    defaults = dataclasses.asdict(Settings())
-    settings: dict[str, Any] = {}
-    for name, text in map(_split, options.set):
-        if name not in defaults:
-            raise ValueError(
-                f"--set: there is no setting {name!r}; the settings are "
-                f"{', '.join(defaults)}"
-            )
-        kind = type(defaults[name])
-        value = _parse(text)
-        # 1 is a float, too, and None switches the shrinking off
-        is_none = value is None and name == "shrink"
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind and not is_none:
-            raise ValueError(
-                f"--set {name}: must be of type {kind.__name__} (got {text!r}), such "
-                f"as {name}={defaults[name]}"
-            )
-        settings[name] = value
-    return settings
-
-
-def read_env_arguments(options: Namespace) -> dict[str, Any]:
-    """Return the keyword arguments of ``--env-arg``."""
-    return {name: _parse(text) for name, text in map(_split, options.env_arg)}
-
-
-def _split(text: str) -> tuple[str, str]:
+def _name_and_value(text: str) -> tuple[str, Any]:
+    """Parse NAME=VALUE with a Python literal, or other text, as value."""
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise ValueError(f"must be NAME=VALUE (got {text!r})")
-    return name, value
-
-
-def _parse(text: str) -> Any:
-    """Return the value of a Python literal, and other text as it is."""
-    text = {"true": "True", "false": "False", "none": "None"}.get(text, text)
+        raise ArgumentTypeError(f"must be NAME=VALUE (got {text!r})")
+    value = {"true": "True", "false": "False", "none": "None"}.get(value, value)
     try:
-        return ast.literal_eval(text)
+        return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
-        return text
+        return name, value
 
 
-def check_least(options: Namespace, **least: int) -> None:
-    """Refuse numbers that are below their least value."""
-    for name, low in least.items():
-        number = getattr(options, name)
-        if number is not None and number < low:
-            raise ValueError(f"--{name} must be at least {low} (got {number})")
+def _setting(text: str) -> tuple[str, Any]:
+    """Parse NAME=VALUE with a setting of the agent."""
+    from nengo_epes.rl.settings import choose_settings
+
+    name, value = _name_and_value(text)
+    try:
+        choose_settings(False, {name: value})
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return name, value
 
 
 def find_modules(environment: str | None) -> None:
@@ -100,19 +128,22 @@ def find_modules(environment: str | None) -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def add_run(parser: ArgumentParser) -> None:
-    """Add the options that name a run."""
-    parser.add_argument("folder", metavar="DIR", help="from nengo-epes train")
+def add_run(parser: ArgumentParser, episodes: int) -> None:
+    """Add the options that name a run and its episodes."""
+    parser.add_argument(
+        "folder", metavar="DIR", help="folder of a run, from nengo-epes train"
+    )
     parser.add_argument(
         "--env",
         metavar="ENV",
-        help="environment of the run, if it is a module:Env-v0: no file decides which "
-        "module is imported",
+        help="environment of the run (default: its id in the folder, unless that is a "
+        "module:Env-v0: no file decides which module is imported)",
     )
-
-
-def add_episodes(parser: ArgumentParser, default: int) -> None:
-    """Add the number of episodes."""
     parser.add_argument(
-        "--episodes", type=int, default=default, metavar="N", help="(%(default)s)"
+        "--episodes",
+        type=number(int, 1),
+        default=episodes,
+        metavar="N",
+        help="number of episodes (default: %(default)s)",
     )
+    add_quiet(parser)

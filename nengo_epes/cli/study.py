@@ -20,24 +20,38 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         "and write a table. Run the same command again to resume.",
     )
     shared.add_agent(study)
-    study.add_argument("--seeds", type=int, default=10, metavar="N", help="(10)")
-    study.add_argument("--first-seed", type=int, default=0, metavar="K", help="(0)")
+    study.add_argument(
+        "--seeds",
+        type=shared.number(int, 1),
+        default=10,
+        metavar="N",
+        help="number of seeds (default: %(default)s)",
+    )
+    study.add_argument(
+        "--first-seed",
+        type=shared.SEED,
+        default=0,
+        metavar="K",
+        help="first seed (default: %(default)s)",
+    )
     study.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="Dask scheduler, such as tcp://host:8786 (the cores of this machine)",
+        help="Dask scheduler, such as tcp://host:8786 (default: the cores of this "
+        "machine)",
     )
     study.add_argument(
-        "--output", metavar="DIR", help="folder of table and runs (study-ENV)"
+        "--output",
+        metavar="DIR",
+        help="folder of the table and the runs (default: study-ENV)",
     )
-    study.set_defaults(command=_study)
+    study.set_defaults(command=_study, parser=study)
 
 
 def _study(options: Namespace) -> None:
-    shared.check_least(options, seeds=1, first_seed=0, steps=1)
     env = options.environment
     folder = Path(options.output or re.sub(r"[^\w.-]", "-", f"study-{env}"))
-    print(f"study of {env}, in {folder}", flush=True)  # before slow imports
+    shared.announce(options, f"study of {env}, in {folder}")
     try:
         from nengo_epes.rl.study import TABLE, study
 
@@ -48,9 +62,10 @@ def _study(options: Namespace) -> None:
             folder,
             options.scheduler,
             options.neurons or "rate",
-            options.steps or 50_000,
-            shared.read_env_arguments(options),
-            **shared.read_settings(options),
+            options.steps or shared.STEPS,
+            dict(options.env_arg),
+            shared.bar(options, "steps"),
+            **dict(options.set),
         )
     except KeyboardInterrupt:
         print("\ninterrupted; run the same command again to resume", file=sys.stderr)
@@ -88,7 +103,7 @@ def _draw(table: Any, path: Path) -> Path | None:
         curves.append({"returns": returns, "steps": steps})
     if not all(curve["returns"] for curve in curves):
         return None  # an episode that has not ended has no return
-    # without pyplot, which would need a screen for its windows
+    # without pyplot: no window opens, so no screen is needed
     figure = Figure(layout="constrained")
     learning_curves({f"{len(table)} seeds": curves}, ax=figure.subplots())
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=150))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import signal
-import sys
-import time
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nengo_epes.cli import options as shared
+from nengo_epes.optional import load
 
 
 def add(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -26,8 +25,17 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         "--resume continues from the last checkpoint.",
     )
     shared.add_agent(train)
-    train.add_argument("--seed", type=int, metavar="K", help="(0)")
-    train.add_argument("--output", metavar="DIR", help="folder (ENV-NEURONS-SEED)")
+    train.add_argument(
+        "--seed",
+        type=shared.SEED,
+        metavar="K",
+        help="seed of the network, the environment and the actions (default: 0)",
+    )
+    train.add_argument(
+        "--output",
+        metavar="DIR",
+        help="folder of the run (default: ENV-NEURONS-SEED)",
+    )
     train.add_argument(
         "--resume", action="store_true", help="resume the run in the folder"
     )
@@ -36,28 +44,24 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         action="store_true",
         help="also write the returns for TensorBoard, to DIR/tensorboard",
     )
-    train.set_defaults(command=_train)
+    train.set_defaults(command=_train, parser=train)
 
 
 def _train(options: Namespace) -> None:
-    shared.check_least(options, steps=1, seed=0)
     env, neurons = options.environment, options.neurons or "rate"
     name = f"{env}-{neurons}-{options.seed or 0}"
     folder = Path(options.output or re.sub(r"[^\w.-]", "-", name))
-    print(f"training {env}, in {folder}", flush=True)  # before slow imports
-
+    shared.announce(options, f"training {env}, in {folder}")
     from nengo_epes.rl import runs
 
     shared.find_modules(env)
-    settings = shared.read_settings(options)
-    env_kwargs = shared.read_env_arguments(options)
     if options.resume:
-        _check_resumed(options, runs.read_run(folder), settings, env_kwargs, folder)
+        _check_resumed(options, runs.read_run(folder), folder)
     else:
-        steps = options.steps or 50_000
-        seed = options.seed or 0
+        seed, steps = options.seed or 0, options.steps or shared.STEPS
+        settings, env_kwargs = dict(options.set), dict(options.env_arg)
         runs.create_run(folder, env, seed, neurons, steps, env_kwargs, **settings)
-    bar: Any = True if sys.stderr.isatty() else Lines
+    bar = shared.bar(options, "steps")
     with _stopping() as stopped, _tensorboard(options, folder) as callback:
         try:
             runs.resume_run(folder, options.steps, env, callback, bar)
@@ -66,7 +70,7 @@ def _train(options: Namespace) -> None:
             print(
                 f"nengo-epes train {env} --resume --output {shlex.quote(str(folder))}"
             )
-            # as a shell reports a process that a signal has ended
+            # the status by which a shell reports a signal
             raise SystemExit(128 + (stopped or [signal.SIGINT])[0]) from None
     run = runs.read_run(folder)
     returns = [episode.episode_return for episode in run["episodes"]]
@@ -78,18 +82,10 @@ def _train(options: Namespace) -> None:
     )
 
 
-def _check_resumed(
-    options: Namespace,
-    run: dict[str, Any],
-    settings: dict[str, Any],
-    env_kwargs: dict[str, Any],
-    folder: Path,
-) -> None:
-    """Refuse options that differ from those of the run."""
-    given = {
-        name: getattr(options, name) for name in ("environment", "seed", "neurons")
-    }
-    given |= {**settings, "env_kwargs": env_kwargs or None}
+def _check_resumed(options: Namespace, run: dict[str, Any], folder: Path) -> None:
+    """Refuse options that differ from the run."""
+    given = {name: vars(options)[name] for name in ("environment", "seed", "neurons")}
+    given |= {**dict(options.set), "env_kwargs": dict(options.env_arg) or None}
     found = {**run["settings"], **run}
     for name, value in given.items():
         if value not in (None, found[name]):
@@ -101,7 +97,7 @@ def _check_resumed(
 
 @contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """Treat SIGTERM as Ctrl-C, and yield a list of it."""
+    """Treat SIGTERM as Ctrl-C; yield a list, which receives the signal number."""
     stopped: list[int] = []
 
     def stop(number: int, frame: object) -> None:
@@ -123,13 +119,8 @@ def _tensorboard(
     if not options.tensorboard:
         yield None
         return
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise ImportError(
-            "--tensorboard needs tensorboardX: pip install 'nengo-epes[tensorboard]'"
-        ) from error
-    with SummaryWriter(str(folder / "tensorboard")) as writer:
+    tensorboard = load("tensorboardX", "tensorboard")
+    with tensorboard.SummaryWriter(str(folder / "tensorboard")) as writer:
 
         def write(agent: Any) -> None:
             episode = agent.episodes[-1]
@@ -138,50 +129,3 @@ def _tensorboard(
             writer.add_scalar("episode/length", episode.length, step)
 
         yield write
-
-
-class Lines:
-    """Prints a line of progress every 10 seconds, where there is no terminal.
-
-    Parameters
-    ----------
-    total : int
-        Environment steps to come.
-
-    Examples
-    --------
-    >>> with Lines(100) as bar:
-    ...     bar.update()
-    """
-
-    seconds = 10.0
-
-    def __init__(self, total: int) -> None:
-        self.total, self.n, self.text = total, 0, "no episode has ended"
-        self.start = self.printed = time.monotonic()
-
-    def __enter__(self) -> Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
-        """Note the mean return of the last episodes."""
-        self.text = text
-
-    def update(self) -> None:
-        """Count an environment step."""
-        self.n += 1
-        now = time.monotonic()
-        if now - self.printed < self.seconds:
-            return
-        self.printed = now
-        rate = self.n / (now - self.start)
-        left = (self.total - self.n) / rate
-        print(
-            f"{self.n:,} of {self.total:,} steps, {self.text}, {rate:,.0f} steps/s, "
-            f"{left:,.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )

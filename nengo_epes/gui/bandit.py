@@ -1,4 +1,4 @@
-"""A Gaussian policy learns the action that is rewarded most: move the target.
+"""A Gaussian policy learns the action with the largest reward: move the target.
 
 The reward is minus the squared distance of action and target. The picture shows the
 policy's density, the last action (a dot) and the target (a line).

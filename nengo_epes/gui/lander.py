@@ -25,7 +25,7 @@ with model:
     nengo.Connection(returns, episode_return, synapse=None)
     value = nengo.Node(size_in=1, label="value")
     nengo.Connection(agent.value, value, synapse=None)
-    # a pulse of one step every two steps, whose integral is the TD error
+    # a pulse every two simulator steps; its integral is the TD error
     td_error = nengo.Node(size_in=1, label="TD error")
     nengo.Connection(agent.td_error, td_error, transform=0.002, synapse=0.01)
     trace = monitor(agent.critic, "eligibility_trace", label="norm of the trace")

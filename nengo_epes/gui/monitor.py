@@ -12,7 +12,7 @@ __all__ = ["monitor"]
 
 
 def number_or_norm(array):
-    """Return the entry of an array that has one, else the norm.
+    """Return the entry of an array with one entry, else its norm.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def number_or_norm(array):
 def monitor(obj, attr, reduce=number_or_norm, size_out=1, label=None):
     """Make a Node that shows a signal which only a probe could record.
 
-    Nengo GUI plots the output of Nodes, but no signal of a learning rule, and a probe
-    would record for as long as the page is open. In a script use `nengo.Probe`.
+    Nengo GUI plots the output of Nodes, but no signal of a learning rule. A probe would
+    fill the memory while the page is open. In a script use `nengo.Probe`.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _found_after_the_build(name):
 
 
 class ReadSignal(Operator):
-    """Reads a signal and puts out a few numbers.
+    """Reads a signal and outputs a few numbers.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class View:
         self._html, self._next = "", math.inf
 
     def __call__(self, t, x):
-        """Allow pictures from the first step, before which there is no state to draw.
+        """Allow pictures from the first simulator step on.
 
         The input makes the Node run after the environment's. Nengo calls it at t=0.
         """
@@ -77,7 +77,7 @@ def view(env_node, label="view"):
     Parameters
     ----------
     env_node : nengo.Node
-        Node whose output is an `nengo_epes.rl.environment.Environment` of an
+        Node with an `nengo_epes.rl.environment.Environment` as output, of an
         environment that has been made with ``render_mode="rgb_array"``.
     label : str
         Label of the Node.
@@ -106,10 +106,10 @@ def view(env_node, label="view"):
     process = getattr(env_node, "output", None)
     if not isinstance(process, Environment):
         raise ValidationError(
-            f"must be a Node whose output is an Environment (got {env_node!r})",
+            f"must be a Node with an Environment as output (got {env_node!r})",
             attr="env_node",
         )
-    # a name or a constructor is opened anew by every simulator, out of reach
+    # every simulator opens a name or a constructor anew, out of reach of this Node
     env = process.environment
     is_open = isinstance(env, check_gymnasium().Env)
     if not is_open or env.render_mode != "rgb_array":

@@ -1,4 +1,4 @@
-"""Learning rules, one a file, and the functions that their builders share."""
+"""Learning rules, one in each file, and functions that their builders share."""
 
 from nengo_epes.learning_rules.builder_tools import (
     build_activities,

@@ -21,7 +21,7 @@ _CONNECTIONS = weakref.WeakKeyDictionary()
 
 
 def build_port(model, rule, inputs):
-    """Make the signal to which connections to a learning rule lead.
+    """Make the input signal of a learning rule.
 
     Every rule with a ``size_in`` above 0 needs it, once. Inputs add up.
 
@@ -32,13 +32,13 @@ def build_port(model, rule, inputs):
     rule : nengo.connection.LearningRule
         The rule on its connection.
     inputs : dict of str to slice
-        Slices of the port that the rule needs in order to learn, by the name that the
-        warning gives to a slice if nothing is connected to any part of it.
+        Slices of the port that the rule needs for learning, by name. A warning names
+        each slice to which nothing is connected.
 
     Returns
     -------
     Signal
-        Shape ``(rule.size_in,)``; zero where nothing is connected.
+        Shape ``(rule.size_in,)``; 0 for inputs to which nothing is connected.
 
     Raises
     ------
@@ -85,14 +85,14 @@ def _check_other_rules(rule):
     if sum(other == rule_type for other in rules) > 1:
         raise BuildError(
             f"{conn}: two equal rules {rule_type} on one connection are one rule to "
-            "Nengo, whose inputs add up; use one, or give one another parameter"
+            "Nengo, and its inputs add up; use one rule, or change a parameter of one"
         )
     bounds = getattr(rule_type, "weight_bounds", None)
     if bounds is not None and len(rules) > 1:
         raise BuildError(
             f"{conn}: weight_bounds={bounds} cannot be guaranteed next to another "
-            "rule, whose changes this rule does not know; use weight_bounds=None, or "
-            "one rule"
+            "rule, because this rule does not know the other changes; use "
+            "weight_bounds=None, or one rule"
         )
 
 
@@ -266,7 +266,7 @@ def take_part(model, signal, index):
 
 
 def repeat_rows(signal, n_rows):
-    """Return a view of a signal of one row in which all rows are that one.
+    """Return a view of a signal that repeats its one row.
 
     Parameters
     ----------

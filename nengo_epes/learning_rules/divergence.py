@@ -10,7 +10,7 @@ FEW_NUMBERS = 8
 
 
 def make_check(rule, learning_rate, seconds, **arrays):
-    """Make a function that stops a simulation before the weights are lost.
+    """Make a function that stops a simulation before the weights diverge.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""EPES: the rule type that you write, the operator that runs, the builder."""
+"""EPES: the rule type, its operator and its builder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from nengo_epes.learning_rules.traces import (
 
 
 class EPES(LearningRuleType):
-    r"""Three-factor learning: a delayed third factor meets an eligibility trace.
+    r"""Three-factor learning: a delayed third factor times an eligibility trace.
 
     Use it instead of `nengo.PES` if the error or reward arrives after the activities
     that caused it. For an error that arrives at once, PES is the same and needs no
@@ -54,18 +54,19 @@ class EPES(LearningRuleType):
        e_{ij}(t) = \big(h * c_i a_j\big)(t), \qquad
        \Delta w_{ij} = \frac{\kappa\,dt}{n}\,L_i(t)\,e_{ij}(t)
 
-    with the characteristic eligibility :math:`g` on the port and :math:`c` at the post
-    side, the feedback :math:`B`, the pseudo-derivative :math:`\psi` of the post neurons
-    (1 by default), the filtered presynaptic activities :math:`a` in hertz, the impulse
-    response :math:`h` of the trace, the third factor :math:`L`, the learning rate
-    :math:`\kappa` and the number of pre neurons :math:`n`. The third factor is a TD
-    error, a reward minus its baseline, or target minus actual output: weights *ascend*,
-    so it has the opposite sign of PES's error. If it is a vector :math:`\delta`, then
-    :math:`L = B\,\delta`, and :math:`g` is one number for all post dimensions.
+    The feedback :math:`B` carries the characteristic eligibility :math:`g` from the
+    port to the post side. :math:`\psi` is the pseudo-derivative of the post neurons (1
+    by default), and :math:`a` are the filtered presynaptic activities in hertz.
+    :math:`h` is the impulse response of the trace, :math:`L` the third factor,
+    :math:`\kappa` the learning rate and :math:`n` the number of pre neurons. The third
+    factor is a TD error, a reward minus its baseline, or target minus actual output.
+    Weights *ascend*, so it has the opposite sign of PES's error. If it is a vector
+    :math:`\delta`, then :math:`L = B\,\delta`, and :math:`g` is one number for all post
+    dimensions.
 
-    In each simulator step the trace is updated first, with the activities of this step,
-    and then the weight change, with the third factor of this step. The new weights act
-    one step later.
+    Each simulator step first updates the trace with the activities of this step. Then
+    it computes the weight change with the third factor of this step. The new weights
+    act one step later.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class EPES(LearningRuleType):
         connections to neurons. With `nengo.AdaptiveLIF` and a VoltageSurrogate, the
         trace takes the adaptation into account (Notes).
     trace_type : {"accumulating", "replacing", "dutch"}, optional
-        How a trace adds contributions; see `nengo_epes.updates`. "replacing" and
+        Kind of trace; see `nengo_epes.updates`. "replacing" and
         "dutch" need a Lowpass as ``trace_synapse`` and one third factor. "replacing"
         is for contributions that are not negative. "dutch", for the linear critic of
         true online TD(lambda), takes one visit a transition: hold the trace in all
@@ -104,17 +105,17 @@ class EPES(LearningRuleType):
         if learning rate / n times the squared contributions of a visit is at most 1.
     step : ObGD or Intentional or None, optional
         Bounded step size; see `nengo_epes.step_sizes`. None: learning rate times third
-        factor. A bounded step takes third factor times ``dt`` as the TD error, so send
-        the TD error of a transition as a pulse of TD error / dt. With Intentional the
+        factor. The TD error of a bounded step is the third factor times ``dt``: send a
+        TD error as a pulse of TD error / dt in one simulator step. With Intentional the
         learning rate has no effect.
     weight_bounds : tuple of float or None, optional
         (low, high): bounds of all weights.
     weight_decay : float, optional
         Rate of decay in 1/s: each step removes weight_decay * dt of every weight.
     controls : tuple of str, optional
-        Control inputs on the port, in this order: ``"hold"`` (above 0.5 it freezes
-        the trace: no decay, no input) and ``"reset"`` (above 0.5 it empties the trace
-        and keeps it empty).
+        Control inputs on the port, in this order: ``"hold"`` (above 0.5 it freezes the
+        trace: no decay, no input) and ``"reset"`` (above 0.5 it clears the trace in
+        each step).
     size_td_error : int, optional
         Dimensions of the third factor on the port.
 
@@ -123,12 +124,11 @@ class EPES(LearningRuleType):
     ValidationError
         If a parameter is invalid, or both inputs of the port are vectors.
     BuildError
-        When the model is built, if the sizes and ``feedback``, or the
-        ``post_derivative``, do not fit the connection, the weights are not 2-D, the
-        trace does not fit ``dt``, the kind of trace, the bounded step or adapting post
-        neurons, the learning
-        rate or the decay is too large, an equal rule is on the same connection, or
-        another rule is next to ``weight_bounds``.
+        When the model is built, if the sizes, ``feedback`` or ``post_derivative`` do
+        not fit the connection, or the weights are not 2-D. If the trace does not fit
+        ``dt``, its kind, the bounded step or the adaptation of the post neurons. If the
+        learning rate or the decay is too large. If the connection has an equal rule, or
+        any other rule next to ``weight_bounds``.
     SimulationError
         If an input or an activity diverges, a dutch trace is unstable, or a replacing
         trace receives a negative eligibility or activity.
@@ -144,9 +144,9 @@ class EPES(LearningRuleType):
     connect to. To stop learning, send a third factor of 0 (weights still decay).
     After the build, ``sim.data[conn.learning_rule].feedback`` is the matrix B.
 
-    With weight decay :math:`\lambda` and bounds, each step adds
-    :math:`\mathrm{clip}((1 - \lambda\,dt)\,w + \Delta w) - w` to the weights :math:`w`
-    that the connection used in this step.
+    Let :math:`w` be the weights that the connection used in this step, and
+    :math:`\lambda` the weight decay. Then each step adds :math:`\mathrm{clip}((1 -
+    \lambda\,dt)\,w + \Delta w) - w`.
 
     For `nengo.AdaptiveLIF` post neurons with a surrogate of their voltage, the trace
     filters :math:`c_i (a_j - n_{ij})` instead of :math:`c_i a_j`. Here :math:`n` is the
@@ -311,11 +311,11 @@ class EPESSim(Operator):
         state of a bounded step, and ``adapted`` (n_post, n_pre), the activities of the
         result of `build_adapted_activities`, if there is one.
     trace_state : dict of str to Signal
-        What the trace stores in addition to itself.
+        Further signals of the trace.
     rule_type : EPES
         The rule type.
     equal_rows : bool, optional
-        Whether the trace is a view in which one stored row stands for all.
+        Whether the trace is a view of one stored row, repeated for all post dimensions.
     tag : str, optional
         Name of the rule in error messages.
 

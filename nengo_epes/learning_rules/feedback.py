@@ -1,4 +1,4 @@
-"""Feedback: how an input of the port reaches the post dimensions or neurons."""
+"""Feedback from an input of the port to the post dimensions or neurons."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def build_spread(model, conn, feedback, source):
 
 
 def feedback_matrix(feedback, n_post):
-    """Return the matrix B as an array, also where the builder needs none."""
+    """Return the matrix B as an array, even if the builder needs no matrix."""
     if isinstance(feedback, Signal):
         return feedback.initial_value
     return np.ones((n_post, 1)) if feedback == "broadcast" else np.eye(n_post)
@@ -146,7 +146,7 @@ def _resolved(conn, feedback, size, n_post, parameter):
 
 
 def _sampled(model, conn, distribution, shape):
-    """Sample B; for neurons, its effect has the size that the encoders' would have."""
+    """Sample B; for neurons, scale its effect to the effect of the encoders."""
     # another stream than the connection's own, which may have drawn its transform
     rng = np.random.RandomState([model.seeds[conn], 353])
     matrix = distribution.sample(*shape, rng=rng)

@@ -50,13 +50,13 @@ class FiniteParam(NumberParam):
 
 
 class FilterParam(SynapseParam):
-    """A synapse whose time constant, if it has one, is finite."""
+    """A synapse with a finite time constant, or without a time constant."""
 
     def __init__(self, name, default):
         super().__init__(name, default=default, readonly=True)
 
     def coerce(self, instance, synapse):
-        """Refuse a time constant so long that the filter never changes."""
+        """Refuse a time constant that is too long for any change of the filter."""
         synapse = super().coerce(instance, synapse)
         tau = getattr(synapse, "tau", 0.0)
         if isinstance(tau, int | float) and tau and not math.exp(-1 / tau) < 1:
@@ -90,8 +90,8 @@ class Probeable:
 class OptionalParam(Parameter):
     """A read-only parameter that is None by default and checks other values.
 
-    A subclass has ``wanted``, the end of the message "must be ...", and ``convert``,
-    which returns the value that is stored, or raises ValueError or TypeError.
+    A subclass defines ``wanted``, the end of the message "must be ...". It also defines
+    ``convert``, which returns the stored value, or raises ValueError or TypeError.
     """
 
     equatable = True
@@ -100,7 +100,7 @@ class OptionalParam(Parameter):
         super().__init__(name, default=default, optional=default is None, readonly=True)
 
     def coerce(self, instance, value):
-        """Convert the value, or refuse it with what is wanted."""
+        """Convert the value, or refuse it."""
         if value is not None:
             try:
                 value = self.convert(value)

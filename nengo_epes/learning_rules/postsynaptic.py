@@ -14,7 +14,7 @@ from nengo_epes.learning_rules.builder_tools import take_part
 
 
 def build_post_activities(model, conn, synapse):
-    """Filter the activities of the neurons at the rows of a connection's weights.
+    """Filter the activities of the neurons on the post side of a connection.
 
     Use it in rules of the Hebbian kind. Unlike `nengo.BCM` it takes only the neurons
     that the connection goes to, where these are a part of the ensemble.
@@ -32,12 +32,12 @@ def build_post_activities(model, conn, synapse):
     Returns
     -------
     Signal
-        Shape ``(rows,)``, in hertz, one entry a row of the weights.
+        Shape ``(n_post,)``, in hertz.
 
     Raises
     ------
     BuildError
-        If there are no neurons at the rows, since the connection is decoded.
+        If the connection is decoded, so that there are no post neurons.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def build_post_activities(model, conn, synapse):
     """
     if not conn._to_neurons:
         raise BuildError(
-            f"{conn}: there are no postsynaptic neurons at the rows of its weights, "
+            f"{conn}: there are no postsynaptic neurons, "
             "because it is decoded; connect to neurons, or use a solver with "
             "weights=True"
         )
@@ -75,9 +75,9 @@ class PostDerivativeSim(Operator):
         The function psi.
     sources : list of Signal
         Voltage, refractory time and output for a VoltageSurrogate; the input current
-        for a RateDerivative; each (rows,).
+        for a RateDerivative; each (n_post,).
     psi : Signal
-        Shape (rows,).
+        Shape (n_post,).
     tag : str, optional
         A label for debugging.
 
@@ -116,7 +116,7 @@ class PostDerivativeSim(Operator):
 
 
 def build_post_derivative(model, conn, surrogate, spread):
-    r"""Multiply the eligibility at the rows by the neurons' pseudo-derivative.
+    r"""Multiply the eligibility by the pseudo-derivative of the post neurons.
 
     Parameters
     ----------
@@ -127,26 +127,26 @@ def build_post_derivative(model, conn, surrogate, spread):
     surrogate : VoltageSurrogate, RateDerivative, "auto" or None
         See `nengo_epes.EPES`.
     spread : Signal
-        Shape (rows,), the eligibility at the rows.
+        Shape (n_post,), the eligibility at the post neurons.
 
     Returns
     -------
     eligibility : Signal
-        Shape (rows,), spread itself without a surrogate.
+        Shape (n_post,); ``spread`` itself without a surrogate.
     psi : Signal or None
-        Shape (rows,).
+        Shape (n_post,).
 
     Raises
     ------
     BuildError
-        If there are no neurons at the rows, or the surrogate is not theirs.
+        If there are no post neurons, or the surrogate does not fit their type.
     """
     if surrogate is None:
         return spread, None
     if not conn._to_neurons:
         raise BuildError(
-            f"{conn}: post_derivative={surrogate!r} needs neurons at the rows of the "
-            "weights, and this connection is decoded; connect to neurons, use a solver "
+            f"{conn}: post_derivative={surrogate!r} needs postsynaptic neurons, "
+            "and this connection is decoded; connect to neurons, use a solver "
             "with weights=True, or post_derivative=None"
         )
     is_direct = isinstance(conn.post_obj, Neurons)

@@ -1,4 +1,4 @@
-"""GaussianREINFORCE: the rule type that you write, the operator, the builder."""
+"""GaussianREINFORCE: the rule type, its operator and its builder."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class GaussianREINFORCE(LearningRuleType):
     r"""REINFORCE at the decoders of a Gaussian policy.
 
     Use it on the connection from an ensemble to a
-    `~nengo_epes.networks.GaussianPolicy` if the reward is known in the step of the
-    decision, or if whole episodes are rewarded. For rewards that arrive some time
-    after the action, use `EPES`, whose trace decays, with the policy's score.
+    `~nengo_epes.networks.GaussianPolicy`. The reward must arrive in the step of the
+    decision, or at the end of an episode. For rewards that arrive some time after the
+    action, use `EPES` with the policy's score: its trace decays.
 
     .. math::
 
@@ -46,12 +46,12 @@ class GaussianREINFORCE(LearningRuleType):
        E = s\,a^T \;\text{(immediate)}, \quad
        E = \sum_t s_t a_t^T \;\text{(episodic)}
 
-    with the reward minus a baseline :math:`r`, the score :math:`s` of a decision (the
-    derivative of its log density, stored by the policy), the filtered presynaptic
-    activities :math:`a` in hertz, the learning rate :math:`\kappa`, the number of
-    pre neurons :math:`n` and the scale :math:`k` of the objective. Each decision is
-    one update, whatever ``dt`` is. The update is written to ``delta`` in the step of
-    the decision, and acts one step later.
+    :math:`r` is the reward minus a baseline. :math:`s` is the score of a decision: the
+    derivative of its log density, stored by the policy. :math:`a` are the filtered
+    presynaptic activities in hertz, :math:`\kappa` the learning rate, :math:`n` the
+    number of pre neurons and :math:`k` the scale of the objective. Each decision is one
+    update, for any ``dt``. The update is written to ``delta`` in the step of the
+    decision, and acts one step later.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class GaussianREINFORCE(LearningRuleType):
 
     See Also
     --------
-    EPES : the same with a decaying trace; without a trace it is this rule
+    EPES : the same rule with a decaying trace
 
     Notes
     -----
@@ -103,7 +103,7 @@ class GaussianREINFORCE(LearningRuleType):
     .. [1] Williams, R. J. (1992). Simple statistical gradient-following algorithms
        for connectionist reinforcement learning. Machine Learning, 8, 229-256;
        equations 4 (immediate) and 11 (episodic).
-    .. [2] ngc-learn 3.2, ``REINFORCESynapse``, whose results it gives.
+    .. [2] ngc-learn 3.2, ``REINFORCESynapse``, with the same results.
 
     Examples
     --------
@@ -428,7 +428,7 @@ def build_gaussian_reinforce(model, rule_type, rule):
 
 
 def _check_decisions(model, rule):
-    """Warn of a synapse that would smear the pulse of a decision."""
+    """Warn of a synapse that would filter the pulse of a decision."""
     start = rule.learning_rule_type.decision.start
     for conn in connections_to(model, rule):
         arrives = np.zeros(rule.size_in, dtype=bool)

@@ -1,4 +1,4 @@
-"""Eligibility traces: what each kind remembers, and what one simulator step does.
+"""Eligibility traces: the state of each kind, and its functions in a step.
 
 `build_trace` makes the signals, `make_trace` the functions that advance and clear them.
 The formulas of the three kinds are in `nengo_epes.arithmetic.updates`.
@@ -28,12 +28,12 @@ Trace = namedtuple("Trace", ["advance", "clear", "change", "decay", "forget"])
 Trace.__doc__ = """The functions of one simulator step.
 
 ``advance(n_steps, eligibility, activities)`` adds the contribution of this step, the
-``n_steps``-th of the simulation; the activities are (n_pre,), or (n_post, n_pre) if
-each post neuron has its own. ``clear()`` empties the trace and all that it
-remembers; ``change(factor, out)`` writes the weight change to ``out``, which a dutch
-trace remembers. ``decay`` is the factor by which one step multiplies the trace, or None
-if the trace does not decay exponentially. ``forget(n_steps)``, for every step, sets
-entries to 0 before they become subnormal numbers, with which arithmetic is slow.
+``n_steps``-th of the simulation. The activities are (n_pre,), or (n_post, n_pre) if
+each post neuron has its own. ``clear()`` sets the trace and its further state to 0.
+``change(factor, out)`` writes the weight change to ``out``; a dutch trace stores it.
+``decay`` is the decay factor of one step, or None if the trace does not decay
+exponentially. ``forget(n_steps)`` is called in every step and sets small entries to 0:
+arithmetic with subnormal numbers is slow.
 """
 
 
@@ -51,17 +51,19 @@ def check_trace(model, rule, adapts=False):
     model : nengo.builder.Model
         The model to build into.
     rule : nengo.connection.LearningRule
-        A rule whose type has ``trace_synapse``, ``trace_type``, ``step``, ``controls``.
+        Rule of a type with ``trace_synapse``, ``trace_type``, ``step`` and
+        ``controls``.
     adapts : bool, optional
         Whether the trace takes the adaptation of the post neurons into account.
 
     Raises
     ------
     BuildError
-        If the time constant is shorter than ``dt`` and the trace cannot be held, is so
-        long that a step adds nothing, if the kind of trace or the bounded step needs an
-        exponential decay and the synapse has none, a dutch trace has a bounded step, or
-        the post neurons adapt and the trace is not a plain accumulating one.
+        If the time constant is shorter than ``dt`` and the trace cannot be held, or is
+        so long that a step adds nothing. If the kind of trace or the bounded step needs
+        an exponential decay and the synapse has none. If a dutch trace has a bounded
+        step. If the post neurons adapt and the trace is not an accumulating one without
+        a bounded step.
     """
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
@@ -123,7 +125,7 @@ def build_trace(rule_type, shape, dt, label):
     trace : Signal
         The trace.
     state : dict of str to Signal
-        What the trace remembers in addition to itself.
+        Further signals of the trace, by name.
     """
     trace = Signal(shape=shape, name=f"{label}.eligibility_trace")
     synapse, size = rule_type.trace_synapse, (trace.size,)
@@ -154,7 +156,7 @@ def make_trace(rule_type, trace, state, delta, dt, rng, tag):
     trace : (n_post, n_pre) array
         The trace, changed in place.
     state : dict of str to array
-        What the trace remembers in addition, changed in place.
+        Further state of the trace, changed in place.
     delta : (n_post, n_pre) array
         Weight change, overwritten as working memory before it is computed.
     dt : float
@@ -232,7 +234,7 @@ def _any_synapse(synapse, trace, state, dt, rng):
 
 
 def _forget_nothing(n_steps):
-    """Leave a trace as it is, whose synapse has a state of its own."""
+    """Do nothing: the synapse has a state of its own."""
 
 
 def _dutch(rule_type, trace, state, dt, tag):

@@ -16,15 +16,16 @@ from nengo_epes.arithmetic import gaussian, softmax
 class DecisionProcess(nengo.Process):
     """Draws one action a decision and holds it until the next decision.
 
-    The input is what was decoded for the policy, then whether to be greedy (above 0.5:
-    the most probable action, not a random one), and then, where there is no period, the
-    trigger. The output is the decision (whose first entry is 1 in the step of the
-    decision and 0 in all others, while the rest is held), then the score as a pulse:
-    the score over ``dt`` in the step of the decision, 0 in all others, so that its
-    integral over time is the score.
+    The input has the decoded values, then the greedy flag (above 0.5: take the most
+    probable action, not a random action). Without a period, the trigger follows. The
+    output has the decision, then the score as a pulse. The first entry of the decision
+    is 1 in the simulator step of the decision and 0 in all others; its other entries
+    are held. The pulse is the score over ``dt`` in the step of the decision and 0 in
+    all others, so its integral over time is the score.
 
     The noise of decision k depends on the seed and k alone, and k is a signal of the
-    model: so it can be replayed, and goes on where a pickled simulation stopped.
+    model. So the noise can be replayed, and a pickled simulation resumes with the same
+    noise.
 
     Parameters
     ----------
@@ -39,11 +40,11 @@ class DecisionProcess(nengo.Process):
         Seconds between decisions, the first at the end of the first period; None for
         a decision whenever the trigger rises above 0.5.
     noise : (n_decisions, n_noise) array or None
-        The noise to use instead of what would be drawn.
+        Noise of all decisions; None to draw it.
     seed : int or None
-        Seed of the noise; None for one that follows from the network's seed.
+        Seed of the noise; None to derive it from the network's seed.
     name : str
-        What errors call the policy.
+        Name of the policy in error messages.
     """
 
     policy = Parameter("policy")
@@ -71,15 +72,15 @@ class DecisionProcess(nengo.Process):
         fits = np.isfinite(noise) & (low <= noise) & (noise < high)
         if noise.shape[1] != n_noise:
             problem = (
-                f"noise of shape {noise.shape} was given, but a decision takes "
-                f"{n_noise}: give an array (decisions, {n_noise})"
+                f"noise: must be (decisions, {n_noise}) in shape (got {noise.shape}); "
+                "give such an array"
             )
         elif not fits.all():
             row, column = np.argwhere(~fits)[0]
             wanted = "" if np.isinf(high) else f" from {low:g} to below {high:g}"
             problem = (
-                f"noise[{row}, {column}] is {noise[row, column]:g}: give finite numbers"
-                f"{wanted}, or noise=None to have them drawn"
+                f"noise: must be finite numbers{wanted} (got {noise[row, column]:g} at "
+                f"[{row}, {column}]); change it, or use noise=None to draw it"
             )
         else:
             return
@@ -88,7 +89,7 @@ class DecisionProcess(nengo.Process):
     def make_state(self, shape_in, shape_out, dt, dtype=None):
         """Make the counters, the last output, and the last trigger."""
         if self.period is not None:
-            self._steps_in_period(dt)  # refused while the model is built
+            self._steps_in_period(dt)  # raises while the model is built
         output = np.zeros(self.default_size_out, dtype=dtype)
         output[1 : self.policy.size_decision] = self.policy.initial_decision()
         return {
@@ -104,7 +105,7 @@ class DecisionProcess(nengo.Process):
             state[name] for name in ("steps", "decisions", "output", "trigger")
         )
         policy, n_rows = self.policy, self.policy.n_rows
-        # drawn here, before the first step, from a generator that is the process's own
+        # drawn before the first step, from the process's own generator
         key = int(rng.randint(2**31))
         noise_of = counted_noise(policy.draw, key, self.noise, self.name)
         every = None if self.period is None else self._steps_in_period(dt)
@@ -195,10 +196,10 @@ def counted_noise(draw, key, given=None, name="policy"):
 
 
 def network_seed(model, process):
-    """Return the seed of a process, or one that follows from the network's seed.
+    """Return the seed of a process, derived from the network's seed if it has none.
 
-    The simulator hands out its random numbers in an order that may differ between two
-    builds of one model, so that unseeded noise could be neither replayed nor resumed.
+    The simulator draws random seeds in an order that may differ between two builds of
+    one model. Unseeded noise could therefore be neither replayed nor resumed.
 
     Parameters
     ----------
@@ -256,7 +257,7 @@ class GaussianSampling:
         return generator.standard_normal(self.n_noise)
 
     def greedy_noise(self, decoded):
-        """Return the noise with which the decision is the greedy one."""
+        """Return the noise that gives the greedy decision."""
         return np.zeros(self.n_noise)
 
     def mean_action(self, decoded):
@@ -306,7 +307,7 @@ class SoftmaxSampling:
         return generator.random(1)
 
     def greedy_noise(self, decoded):
-        """Return the noise with which the decision is the greedy one."""
+        """Return the noise that gives the greedy decision."""
         # the middle of the share of the most probable action
         chances = softmax.probabilities(decoded)
         best = int(np.argmax(chances))

@@ -30,10 +30,10 @@ class ActorCriticProcess(nengo.Process):
 
     Inputs: the decoded values of the actor, then one number for each of `INPUTS`.
     Outputs: the action, the inputs of the actor's rule (TD error, score, hold, reset),
-    the inputs of the critic's rule (TD error, hold, reset), and the value. Six Nodes
-    for the same cost more time than all neurons.
+    and of the critic's rule (TD error, hold, reset). The last output is the
+    value. Six Nodes for the same cost more time than all neurons.
 
-    The noise of decision k depends on the seed and k alone, and k is a signal: so a
+    The noise of decision k depends on the seed and k alone, and k is a signal. So a
     simulation resumes with the same noise.
 
     Parameters
@@ -45,11 +45,11 @@ class ActorCriticProcess(nengo.Process):
     entropy_bonus : float
         Reward for each nat of the entropy of a decision.
     made_for : float
-        Simulator step in seconds; another one is refused.
+        Simulator step in seconds; other steps are refused.
     noise : (n_decisions, n_noise) array, optional
         Noise of all decisions; None to draw it.
     seed : int, optional
-        Seed of the noise; None for one that follows from the network's.
+        Seed of the noise; None to derive it from the network's seed.
     """
 
     distribution = Parameter("distribution")
@@ -73,8 +73,8 @@ class ActorCriticProcess(nengo.Process):
         self.noise = noise
         if noise is not None and self.noise.shape[1] != distribution.n_noise:
             raise ValidationError(
-                f"has the shape {self.noise.shape}; give an array (decisions, "
-                f"{distribution.n_noise}), or None to have it drawn",
+                f"must have the shape (decisions, {distribution.n_noise}) (got "
+                f"{self.noise.shape}); give such an array, or None to draw it",
                 attr="noise",
                 obj=self,
             )
@@ -91,7 +91,7 @@ class ActorCriticProcess(nengo.Process):
         }
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Make what lasts from decision to decision."""
+        """Make the state that lasts from decision to decision."""
         check_dt(dt, self.made_for)
         return {
             "output": np.zeros(shape_out, dtype=dtype),
@@ -99,7 +99,7 @@ class ActorCriticProcess(nengo.Process):
             "last": np.zeros(2),
             "memory": self.distribution.initial_memory(),
             "decisions": np.zeros(1, dtype=np.int64),
-            # whether no decision was drawn yet that a TD error could follow
+            # 1 until the first decision of an episode
             "starts": np.ones(1, dtype=np.int64),
         }
 
@@ -110,7 +110,7 @@ class ActorCriticProcess(nengo.Process):
         distribution, discount = self.distribution, self.discount
         entropy_bonus, size = self.entropy_bonus, self.size
         action, score = output[:size], output[size + 1 : 2 * size + 1]
-        # all after the score; the TD error of the actor comes before it
+        # the outputs after the score; the actor's TD error is before it
         rest = output[2 * size + 1 :]
         key = int(rng.randint(2**31))
         noise_of = counted_noise(distribution.draw_noise, key, self.noise)
@@ -139,7 +139,7 @@ class ActorCriticProcess(nengo.Process):
                 target = reward + bonus
                 if ended <= 0.5:
                     target += discount * value
-                # a pulse of one simulator step, whose integral is the TD error
+                # a pulse of one simulator step with the TD error as its integral
                 td_error = (target - before) / dt
             elif decides > 0.5:
                 decide(x[:size], value)
@@ -175,7 +175,7 @@ def build_actor_critic_process(model, process, sig_in=None, sig_out=None, mode="
 class ActorCritic(nengo.Network):
     r"""Actor and critic that learn from one population by `EPES`.
 
-    Everything that is learned are the weights of two connections. The rest is wiring::
+    EPES learns the weights of two connections. The rest is fixed::
 
         state -> critic (EPES, eligibility 1)     -> V(s)
               -> actor  (EPES, eligibility score) -> distribution -> action
@@ -190,13 +190,12 @@ class ActorCritic(nengo.Network):
     critic_step, actor_step : float or Intentional or ObGD, optional
         Step sizes, see `LearnerSettings`.
     lambda_critic, lambda_actor : float, optional
-        :math:`\lambda` of the two traces. The critic's is longer, because its error has
-        less variance to pay for it.
+        :math:`\lambda` of the two traces. The critic's trace is longer, because its
+        error has less variance.
     discount : float, optional
         :math:`\gamma`, of the value of the next state and of the traces.
     entropy_bonus : float, optional
-        Reward for each nat of the entropy of a decision, so that the policy keeps
-        exploring.
+        Reward for each nat of the entropy of a decision, which maintains exploration.
     pre_synapse : Synapse or float or None, optional
         Filter of the activities: None for rate neurons; `nengo.Alpha` (0.005), for
         example, for spiking neurons.
@@ -210,8 +209,8 @@ class ActorCritic(nengo.Network):
     Raises
     ------
     ValidationError
-        If the state is not an ensemble, spiking neurons are not filtered, discount
-        times lambda is not from 0 to below 1, or the noise does not fit.
+        If the state is not an ensemble, or spiking neurons are not filtered. If
+        discount times lambda is not from 0 to below 1, or the noise does not fit.
     BuildError
         If the simulator has another dt.
 
@@ -228,8 +227,8 @@ class ActorCritic(nengo.Network):
     clear the traces); ``evaluate`` (above 0.5: take the most probable or the mean
     action, and learn nothing). `nengo_epes.rl.connect` connects them to an environment.
 
-    Outputs: ``action``, ``td_error`` (a pulse of one simulator step, whose integral is
-    the TD error) and ``value``. The learned connections are ``critic`` and ``actor``.
+    Outputs: ``action``, ``td_error`` (TD error / dt, as a pulse of one simulator step)
+    and ``value``. The learned connections are ``critic`` and ``actor``.
 
     References
     ----------
@@ -297,5 +296,5 @@ class ActorCritic(nengo.Network):
         self.state, self.distribution = state, distribution
         # inputs terminated, reset, learn and decide, which an environment has together
         self.controls = slice(size + 2, size + 6)
-        # a warning names those of these to which nothing is connected
+        # a warning names the inputs to which nothing is connected
         self.needed = {"learn": size + 4, "decide": size + 5}

@@ -1,4 +1,4 @@
-"""A baseline for rewards: the running mean of those that came before."""
+"""A baseline for rewards: the running mean of earlier rewards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nengo.params import NumberParam
 
 
 class _RunningMean(nengo.Process):
-    """Puts out the reward less the mean of past rewards; see `Baseline`."""
+    """Outputs the reward minus the mean of past rewards; see `Baseline`."""
 
     rate = NumberParam("rate", low=0, low_open=True, high=1)
 
@@ -17,7 +17,7 @@ class _RunningMean(nengo.Process):
         self.rate = rate
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Make the mean and the number of rewards that went into it."""
+        """Make the mean and the number of rewards in it."""
         return {
             "mean": np.zeros(1, dtype=dtype),
             "count": np.zeros(1, dtype=np.int64),
@@ -45,22 +45,21 @@ class Baseline(nengo.Network):
     .. math:: b \leftarrow b + \max(\beta, 1/k)\,(r_k - b)
 
     The current reward is never in its own baseline, which would bias the gradient. The
-    first reward, which has no past, gives 0. A reward that is held has become a past
-    one in the step after its event: where it is to be used longer, let the event come
-    with its last step.
+    first reward has no past and gives 0. A reward counts as past in the step after its
+    event. If you use a reward for several steps, send the event in the last of them.
 
     Parameters
     ----------
     rate : float, optional
-        :math:`\beta`, how fast old rewards are forgotten; the first 1 / beta rewards
-        have equal weights.
+        Weight :math:`\beta` of a new reward; the first 1 / beta rewards have equal
+        weights.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
     Notes
     -----
-    Nodes: ``reward`` (1), ``event`` (1; above 0.5 in the steps whose reward counts, for
-    example the first entry of a policy's ``decision``) and ``output`` (1).
+    Nodes: ``reward`` (1), ``event`` (1) and ``output`` (1). The event is above 0.5 in
+    steps with a new reward. An example is the first entry of a policy's ``decision``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The critic: learns what is to be expected of a state."""
+"""The critic: learns the value of a state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEP = Intentional(0.4)
 
 
 class _Hold(nengo.Process):
-    """Holds a trace in all simulator steps but those of decisions."""
+    """Holds a trace in all simulator steps without a decision."""
 
     def __init__(self, made_for):
         super().__init__(default_size_in=1, default_size_out=1)
@@ -53,12 +53,12 @@ class Critic(nengo.Network):
     n              ``decide``: the trace decays   after the change by
                    by :math:`\gamma\lambda` and   :math:`\delta_k`
                    takes in :math:`s_k`;
-                   :math:`V(s_k)` is kept for the
-                   next pulse
+                   :math:`V(s_k)` is stored for
+                   the next pulse
     ============== ============================== ====================================
 
-    So each value is that of the textbook, where both are computed with the weights
-    before the change. That needs n of at least 2.
+    So each value equals the textbook's: both are computed with the weights before the
+    change. This needs n of at least 2.
 
     Parameters
     ----------

@@ -91,9 +91,9 @@ def place_cells(centres, width, rate=200.0, label="place cells", seed=None):
     .. math:: a_i(x) = A\, \frac{e^{-|x - c_i|^2 / 2\sigma^2}}
        {\sum_j e^{-|x - c_j|^2 / 2\sigma^2}}
 
-    For states of few dimensions, three at most, whose values may have any shape: what
-    is learned at one place changes nothing far away. The number of cells grows
-    exponentially with the dimensions; for more of them there is `random_features`.
+    Use them for states of at most three dimensions. The value function may have any
+    shape, because learning at one place changes nothing far away. The number of cells
+    grows exponentially with the dimensions; use `random_features` for more dimensions.
 
     These are encoders and biases: as :math:`|x|^2` cancels, the currents are
     :math:`J_i = x \cdot c_i / \sigma^2 - |c_i|^2 / 2\sigma^2`.
@@ -176,9 +176,9 @@ def random_features(
 ):
     """Make a population of neurons with random encoders, for states of any dimension.
 
-    Nengo's usual population but for its intercepts, which are drawn from the middle,
-    where scaled observations mostly are. A value generalises far: what is learned in
-    one state changes those of many others.
+    Only the intercepts differ from Nengo's defaults: they are near 0, as most scaled
+    observations are. Values generalise far: learning in one state changes the values of
+    many others.
 
     Parameters
     ----------
@@ -188,9 +188,10 @@ def random_features(
         None for `nengo.RectifiedLinear`, the easiest to learn from. Spiking neurons
         need a ``pre_synapse`` in critic and actor.
     intercepts : (low, high), optional
-        Range in [-1, 1] of the intercepts, where neurons become active.
+        Range in [-1, 1] of the intercepts, above which neurons become active.
     label, seed : optional
-        See `nengo.Ensemble`. The seed is that of encoders, intercepts and rates.
+        Parameters of `nengo.Ensemble`. The seed determines encoders, intercepts and
+        rates.
 
     Returns
     -------

@@ -20,9 +20,9 @@ class LearnerSettings:
     Parameters
     ----------
     step : float, ObGD or Intentional
-        A number is the textbook's step size :math:`\alpha`, for activities in hertz (a
-        tenth of one over :math:`|a|^2` is a good start); else a bounded step, which
-        does not depend on the size of the activities.
+        The textbook's step size :math:`\alpha`, for activities in hertz (try a tenth of
+        one over :math:`|a|^2`), or a bounded step. A bounded step does not depend on
+        the size of the activities.
     discount : float, optional
         :math:`\gamma` of the trace; `TDError` receives its own from the environment.
     lambda_ : float, optional
@@ -30,9 +30,9 @@ class LearnerSettings:
     trace_type : str, optional
         Kind of trace, a parameter of `nengo_epes.EPES`.
     pre_synapse : Synapse or float or None, optional
-        Filter of the activities; None for rate neurons, 0.02 or so for spiking ones.
+        Filter of the activities; None for rate neurons, about 0.02 for spiking neurons.
     dt : float, optional
-        Simulator step in seconds, for which the trace is made; another one is refused.
+        Simulator step in seconds, for which the trace is made; other steps are refused.
 
     Examples
     --------
@@ -138,8 +138,8 @@ def _check(state, settings):
         )
     if state.neuron_type.spiking and settings.pre_synapse is None:
         raise ValidationError(
-            f"{state} has spiking neurons ({state.neuron_type}), whose spikes must be "
-            "filtered (got None); give pre_synapse=nengo.Alpha(0.005), for example",
+            f"the spikes of {state} ({state.neuron_type}) must be filtered (got None); "
+            "give pre_synapse=nengo.Alpha(0.005), for example",
             attr="pre_synapse",
         )
 
@@ -150,8 +150,8 @@ def _trace(settings):
         return None
     if not 0.0 < decay < 1.0:
         raise ValidationError(
-            f"discount times lambda is {decay:g}; use values whose product is from 0, "
-            "for no trace, to below 1",
+            "discount times lambda must be from 0, for no trace, to below 1 (got "
+            f"{decay:g}); use smaller values",
             attr="lambda_",
         )
     return nengo.Lowpass(-settings.dt / math.log(decay))

@@ -2,8 +2,8 @@
 
 Both are processes for a Node. Their statistics are arrays of the simulation: they can
 be probed, they are in every checkpoint, and `nengo_epes.rl.Agent.save` stores them with
-the weights. Both count a sample only in simulator steps in which an input says so,
-because an observation lasts for several simulator steps.
+the weights. An observation lasts for several simulator steps, so an input marks the
+step in which both count a sample.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nengo.params import BoolParam, NdarrayParam, NumberParam
 __all__ = ["ObservationNormalization", "RewardScaling"]
 
 # added to variances: an entry that never changes is 0, not 0 / 0; a larger number would
-# leave quantities in small units as they are
+# suppress quantities in small units
 TINY = 1e-16
 
 
@@ -41,9 +41,8 @@ class ObservationNormalization(nengo.Process):
     normalized : bool, optional
         Whether to normalize. False: y is the observation, clipped.
     statistics : (3, dimensions) array_like, optional
-        Mean, sum of squared differences from the mean, and number of samples (the same
-        number in each entry) that stay as they are. None: counted from the first sample
-        on.
+        Fixed mean, sum of squared differences from the mean, and number of samples
+        (equal in all entries). None: the process updates them from the first sample on.
 
     Raises
     ------
@@ -140,10 +139,10 @@ class ObservationNormalization(nengo.Process):
 class RewardScaling(nengo.Process):
     r"""Divides rewards by the running standard deviation of their discounted sum.
 
-    The discounted sum of past rewards is :math:`G \leftarrow \gamma G + r`; when an
+    The discounted sum of past rewards is :math:`G \leftarrow \gamma G + r`. When an
     episode ends, it restarts from the last reward, :math:`G = r`. Rewards are divided
-    by the standard deviation of all its values so far, so that values have the order of
-    1, whatever the unit of the rewards is. This is the convention of
+    by the standard deviation of all values of G so far. So values have the order of 1,
+    for any unit of the rewards. This is the convention of
     `gymnasium.wrappers.NormalizeReward`.
 
     Parameters
@@ -166,7 +165,7 @@ class RewardScaling(nengo.Process):
 
     Examples
     --------
-    Sums of 1 and 3, whose standard deviation is the square root of 2:
+    The standard deviation of sums of 1 and 3 is the square root of 2:
 
     >>> import nengo
     >>> from nengo_epes.networks import RewardScaling

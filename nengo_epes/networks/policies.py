@@ -1,4 +1,4 @@
-"""Policies: what turns decoded values into actions, and keeps their scores."""
+"""Policies: they draw actions from decoded values, and store their scores."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ class _Policy(nengo.Network):
                 node = nengo.Node(size_in=size, label=name)
                 nengo.Connection(drawing[where], node, synapse=None)
                 setattr(self, name, node)
-        # of what the node ``decision`` puts out, in nats; 0 before the first decision
+        # nats, of an output of the node ``decision``; 0 before the first decision
         self.entropy = policy.entropy
-        # for figures: mean actions (..., actions) from what is decoded (..., rows)
+        # for figures: mean actions (..., actions) of decoded values (..., n_values)
         self.mean_action = policy.mean_action
         self.mean_action_is = policy.mean_action_is
 
 
 class GaussianPolicy(_Policy):
-    r"""Draws continuous actions from a Gaussian, one a decision, and keeps their score.
+    r"""Draws continuous actions from a Gaussian, and stores their scores.
 
     .. math:: y \sim N(\mu, \sigma^2), \quad \mu = f(m), \quad \sigma = e^l
 
     with the decoded means m and log standard deviations l. Between decisions the action
-    is held. What is put out as score is a pulse of one step whose integral over time is
-    the score, d ln N / d(m, l): the characteristic eligibility for `EPES`. For
+    is held. The node ``score`` outputs the score over ``dt`` in one simulator step. The
+    score, d ln N / d(m, l), is the characteristic eligibility for `EPES`. For
     `GaussianREINFORCE`, connect ``decision`` instead.
 
     Parameters
@@ -66,9 +66,9 @@ class GaussianPolicy(_Policy):
     n_actions : int, optional
         Dimensions of the action.
     period : float, optional
-        Seconds between decisions; a multiple of dt. The first decision is at the end of
-        the first period; the action before it is 0, or what is nearest to 0 within the
-        bounds.
+        Seconds between decisions, a multiple of dt. The first decision is at the end of
+        the first period. The action before it is the action within the bounds that is
+        nearest to 0.
     trigger : bool, optional
         Whether to decide when the node ``trigger`` rises above 0.5, instead of
         periodically.
@@ -88,8 +88,8 @@ class GaussianPolicy(_Policy):
         Standard normal noise of shape (decisions, n_actions) to use instead of the
         policy's own.
     label, seed, add_to_container : optional
-        See `nengo.Network`. The seed is that of the noise, too. None: one that follows
-        from that of the whole network.
+        Parameters of `nengo.Network`. The seed is also the seed of the noise. None: it
+        is derived from the seed of the whole network.
 
     Raises
     ------
@@ -158,7 +158,7 @@ class GaussianPolicy(_Policy):
 
 
 class SoftmaxPolicy(_Policy):
-    r"""Draws one of several actions, one a decision, and keeps its score.
+    r"""Draws one of several actions, and stores its score.
 
     .. math:: \pi_i = e^{h_i} / \sum_j e^{h_j}
 
@@ -168,7 +168,7 @@ class SoftmaxPolicy(_Policy):
     Parameters
     ----------
     n_actions : int
-        How many actions there are to choose from.
+        Number of actions.
     period, trigger, label, seed, add_to_container
         See `GaussianPolicy`.
     noise : array_like, optional
@@ -182,10 +182,11 @@ class SoftmaxPolicy(_Policy):
 
     Notes
     -----
-    Nodes: ``input`` (n_actions), ``greedy`` (1; above 0.5 the most probable action is
-    chosen, and the score is 0), ``trigger`` (1) or None, ``action`` (n_actions, 1 for
-    the action that was chosen and 0 for all others), ``score`` (n_actions) and
-    ``decision`` (1 in the step of a decision, then score, action and probabilities).
+    Nodes: ``input`` (n_actions), ``greedy`` (1), ``trigger`` (1) or None, ``action``
+    (n_actions), ``score`` (n_actions) and ``decision``. If ``greedy`` is above 0.5, the
+    policy takes the most probable action, and the score is 0. ``action`` is 1 for the
+    chosen action and 0 for all others. ``decision`` has a 1 in the step of a decision,
+    then score, action and probabilities.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The error of temporal differences: once a decision, or at every moment."""
+"""The temporal-difference (TD) error: for each decision, or in continuous time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def build_discrete_td_error(model, process, sig_in=None, sig_out=None, mode="set
 
 
 def warn_of_unconnected(toplevel, process):
-    """Warn of networks around a process to whose needed inputs nothing is connected.
+    """Warn if nothing is connected to a needed input of a process's network.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _reaches(conn, node, needed):
 
 
 class ContinuousTDError(nengo.Process):
-    """The TD error of continuous time, see `TDError`: reward, V, terminated, reset."""
+    """The TD error in continuous time, see `TDError`: reward, V, terminated, reset."""
 
     tau = NumberParam("tau", low=0, low_open=True)
     smoothing = NumberParam("smoothing", low=0)
@@ -100,7 +100,7 @@ class ContinuousTDError(nengo.Process):
         self.smoothing = smoothing
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
-        """Make the filtered value, and whether there has been one."""
+        """Make the filtered value, and a flag that it exists."""
         return {
             "filtered": np.zeros(1, dtype=dtype),
             "begun": np.zeros(1, dtype=np.int64),
@@ -117,7 +117,7 @@ class ContinuousTDError(nengo.Process):
             value = 0.0 if terminated > 0.5 else value
             if resets > 0.5 or not begun[0]:
                 filtered[0], begun[0] = value, 1
-            # a ramp has its slope, and a jump its height as area, for every keep
+            # for every keep, a ramp gives its slope, and a jump a pulse of its height
             slope = (1.0 - keep) * (value - filtered[0]) / dt
             filtered[0] = keep * filtered[0] + (1.0 - keep) * value
             return np.array([reward - value / tau + slope])
@@ -128,33 +128,32 @@ class ContinuousTDError(nengo.Process):
 class TDError(nengo.Network):
     r"""The TD error, from which critic and actor learn.
 
-    Exact, once a decision, if no ``tau`` is given:
+    Exact, once for each decision, if no ``tau`` is given:
 
     .. math:: \delta_k = r_k + \gamma V(s_k) - V(s_{k-1})
 
-    with the reward :math:`r_k` of the transition from :math:`s_{k-1}` to :math:`s_k`;
-    :math:`V(s_k)` counts as 0 if the episode has terminated. It
-    is put out as a pulse, :math:`\delta_k / dt`, in the simulator step in which
-    ``learn`` is above 0.5, and 0 in all others. With it the trace and the weights of
-    `Critic` are those of textbook TD(lambda).
+    with the reward :math:`r_k` of the transition from :math:`s_{k-1}` to :math:`s_k`.
+    :math:`V(s_k)` counts as 0 if the episode has terminated. The output is the pulse
+    :math:`\delta_k / dt` in simulator steps in which ``learn`` is above 0.5, and 0 in
+    all others. The trace and the weights of `Critic` then equal textbook TD(lambda).
 
     Continuous, at every moment (Doya 2000), with a time constant ``tau``:
 
     .. math:: \delta(t) = r(t) - V(t) / \tau + dV(t) / dt
 
-    where rewards are rates, per second. For environments that run in continuous time,
-    or brains without a clock: no value need be kept and no step be known.
+    where rewards are rates, per second. Use it for environments in continuous time, or
+    brain models without a clock: it needs no stored value and no decision step.
 
     Parameters
     ----------
     discount : float, optional
-        :math:`\gamma` of the exact one.
+        Discount :math:`\gamma` of the exact TD error.
     tau : float, optional
         Time constant of discounting in seconds, :math:`-D / \ln\gamma` with a discount
-        of :math:`\gamma` in D seconds; None for the exact one.
+        of :math:`\gamma` in D seconds; None for the exact TD error.
     smoothing : float, optional
-        Time constant in seconds of the derivative dV/dt, which is that of V's Lowpass;
-        0 for the difference of two steps. Only of the continuous one.
+        Time constant in seconds of the Lowpass before the derivative dV/dt; 0 for the
+        difference of two simulator steps. Only for the continuous TD error.
     label, seed, add_to_container : optional
         See `nengo.Network`.
 
@@ -166,14 +165,15 @@ class TDError(nengo.Network):
     Warns
     -----
     NengoWarning
-        When the exact one is built, if nothing is connected to ``learn`` or ``decide``.
+        When the exact TD error is built, if nothing is connected to ``learn`` or
+        ``decide``.
 
     Notes
     -----
     Nodes of one dimension. Exact: ``reward``, ``terminated``, ``value``, ``learn``,
     ``decide`` and ``output``. Continuous: ``reward``, ``value``,
     ``terminated`` (above 0.5: V counts as 0, and so falls to it), ``reset`` (above 0.5:
-    a jump of V has no slope, because another episode begins), and ``output``.
+    V may jump, because another episode starts), and ``output``.
 
     References
     ----------
@@ -211,8 +211,8 @@ class TDError(nengo.Network):
         super().__init__(label=label, seed=seed, add_to_container=add_to_container)
         if tau is None and smoothing:
             raise ValidationError(
-                f"smoothing={smoothing:g} is that of a derivative, which there is only "
-                "with a tau; give tau=SECONDS, or leave smoothing out",
+                "smoothing: needs tau, because only the continuous TD error has a "
+                f"derivative (got {smoothing:g}); give tau=SECONDS, or omit smoothing",
                 attr="smoothing",
                 obj=self,
             )

@@ -1,4 +1,4 @@
-"""An agent with one setting that learns Gymnasium environments."""
+"""The agent: one setting for all Gymnasium environments."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 from nengo.exceptions import SimulatorClosed, ValidationError
 
 from nengo_epes import archive
+from nengo_epes.progress import make_bar
 from nengo_epes.rl.environment import EPISODE, open_environment_of
 from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
 from nengo_epes.rl.network import build_network, check_seed
@@ -36,7 +37,7 @@ class Episode:
     environment_steps : int
         Environment steps of all episodes until the end of this one.
     episode_return : float
-        Sum of its rewards, as the environment gives them.
+        Unscaled sum of its rewards.
     length : int
         Its environment steps.
     seconds : float
@@ -57,11 +58,11 @@ class Episode:
 class Agent:
     """Learns any Gymnasium environment with one setting, in a Nengo network.
 
-    In the network, as signals: running normalization of observations and scaling of
-    rewards, one population of neurons that represents the observation, and critic and
-    actor, whose weights `EPES` learns. Outside of neurons are computed: the
-    normalization and the projection of the observation to a sphere, the scaling of the
-    reward, the TD error, the drawing of actions, and the step sizes.
+    The network normalizes observations and scales rewards by running statistics. One
+    population of neurons represents the observation. `EPES` learns the weights of
+    critic and actor. Processes without neurons compute the normalized observation, its
+    projection to a sphere, the scaled reward and the TD error. They also draw the
+    actions and choose the step sizes. All state is in signals.
 
     Parameters
     ----------
@@ -186,9 +187,8 @@ class Agent:
             ``callback(agent)`` is called after each episode; learning stops if it
             returns False.
         progress_bar : bool or callable, optional
-            Whether to show the progress; needs tqdm. Also a function of ``n_steps``
-            that returns a bar: a context manager with the methods ``update`` and
-            ``set_postfix_str`` of tqdm.
+            Whether to show a progress bar of tqdm. Also a function of ``n_steps`` that
+            returns a bar, such as `nengo_epes.progress.Bar`.
         on_reset : callable, optional
             ``on_reset(agent)`` is called after each reset of the environment, when
             `nengo_epes.checkpoints.save` can store the simulation.
@@ -213,7 +213,10 @@ class Agent:
         count = process.step.start
         left = n_steps
         recent: deque[float] = deque(maxlen=20)
-        with _bar(n_steps, progress_bar) as bar, _deferred_interrupt() as interrupted:
+        with (
+            make_bar(n_steps, progress_bar) as bar,
+            _deferred_interrupt() as interrupted,
+        ):
             while left and not interrupted:
                 start = time.perf_counter()
                 for _ in simulator_steps:
@@ -248,7 +251,14 @@ class Agent:
 
     # acting
 
-    def evaluate(self, n_episodes=100, seed=None, max_steps=10_000, film=None):
+    def evaluate(
+        self,
+        n_episodes=100,
+        seed=None,
+        max_steps=10_000,
+        film=None,
+        progress_bar=False,
+    ):
         """Run episodes in which the agent takes its best actions and learns nothing.
 
         A second network runs them, built from what was learned, in an environment of
@@ -266,6 +276,9 @@ class Agent:
         film : callable, optional
             ``film(env)`` is called after each reset and each environment step; ``env``
             is made with ``render_mode="rgb_array"`` then.
+        progress_bar : bool or callable, optional
+            Whether to show a progress bar of tqdm, or a function of ``n_episodes``, see
+            `learn`.
 
         Returns
         -------
@@ -275,8 +288,8 @@ class Agent:
         Raises
         ------
         ValidationError
-            If a number is not an int of at least 1, or the seed is negative, or there
-            is no way to make another environment.
+            If a number is not an int of at least 1, the seed is negative, or another
+            environment cannot be made.
         SimulatorClosed
             If the agent is closed.
         """
@@ -285,11 +298,16 @@ class Agent:
         if seed is not None:
             check_seed(seed)
         self._check_open()
-        self._close_greedy()  # spiking neurons would remember what they saw last
+        self._close_greedy()  # spiking neurons would remember the last observation
         mode = None if film is None else "rgb_array"
-        with open_for_evaluation(self.process, self.env, mode) as env:
+        with (
+            open_for_evaluation(self.process, self.env, mode) as env,
+            make_bar(n_episodes, progress_bar) as bar,
+        ):
             on_step = None if film is None else functools.partial(film, env)
-            return run_episodes(env, self.predict, n_episodes, seed, max_steps, on_step)
+            return run_episodes(
+                env, self.predict, n_episodes, seed, max_steps, on_step, bar
+            )
 
     def predict(self, observation):
         """Return the best action for an observation.
@@ -338,7 +356,7 @@ class Agent:
         self._check_open()
         now = self.simulator.n_steps
         if self._greedy is not None and self._greedy[-1] != now:
-            self._close_greedy()  # it has what was learned before
+            self._close_greedy()  # its weights are from before
         if self._greedy is None:
             network = self.freeze()
             simulator = nengo.Simulator(network, progress_bar=False, optimize=False)
@@ -353,7 +371,7 @@ class Agent:
             seen[...] = self.process.flatten(observation)
         except ValueError as error:
             raise ValidationError(
-                f"{error}; give one of {self.process.observation_space}",
+                f"{error}; give an observation of {self.process.observation_space}",
                 attr="observation",
             ) from None
         # the representation of rate neurons does not depend on their past
@@ -361,10 +379,10 @@ class Agent:
             simulator.step()
         return action.copy(), value.copy()
 
-    # what was learned
+    # learned weights
 
     def _signals(self):
-        """Return the signals of everything that is learned, by name."""
+        """Return the signals of all that the agent learns, by name."""
         network, sig = self.network, self.simulator.model.sig
         agent = network.actor_critic
         found = {}
@@ -436,9 +454,9 @@ class Agent:
         path : path
             File from `save`.
         env : str or callable or gymnasium.Env, optional
-            Environment; needed if the agent was not made with a plain id and keyword
-            arguments that JSON can store, because loading a file never imports a module
-            that the file names.
+            Environment; needed unless the agent was made with a plain id and keyword
+            arguments that JSON can store. Loading a file never imports a module that
+            the file names.
         neurons : str or nengo.neurons.NeuronType, optional
             Neurons; needed if they were neither "rate" nor "lif".
 
@@ -497,16 +515,16 @@ class Agent:
         for name, array in arrays.items():
             found[name][...] = array
         self.episodes = [Episode(*row) for row in header["episodes"]]
-        # later episodes start from other states than those before
+        # later episodes start from other initial states than earlier episodes
         held = self.simulator.model.sig[self.process]["_state_held"]
         signals[held][EPISODE] = len(self.episodes) - 1
         self._done = {"steps": header["steps"], "seconds": header["seconds"]}
 
-    # the end
+    # closing
 
     def _check_open(self):
         if self.simulator.closed:
-            raise SimulatorClosed("the agent is closed; make or load another one")
+            raise SimulatorClosed("the agent is closed; make or load another agent")
 
     def close(self):
         """Close the simulators and the environment; a second call does nothing."""
@@ -540,10 +558,9 @@ def _check_count(number, name):
 
 @contextlib.contextmanager
 def _deferred_interrupt():
-    """Note Ctrl-C instead of raising it, so that no simulator step is left half done.
+    """Note Ctrl-C in a list instead of raising it, so that each step is completed.
 
-    Yields a list that is empty until then. A second Ctrl-C is raised at once. Signals
-    arrive in the main thread only.
+    A second Ctrl-C is raised at once. Signals arrive in the main thread only.
     """
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -565,34 +582,3 @@ def _deferred_interrupt():
         yield noted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class _NoBar:
-    """Stands in for a progress bar."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self):
-        """Do nothing."""
-
-    def set_postfix_str(self, text, refresh):
-        """Do nothing."""
-
-
-def _bar(n_steps, is_shown):
-    if not isinstance(is_shown, bool):
-        return is_shown(n_steps)
-    if not is_shown:
-        return _NoBar()
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "a progress bar needs tqdm; pass progress_bar=False, or pip install "
-            "'nengo-epes[environments]'"
-        ) from error
-    return tqdm(total=n_steps, unit=" steps", mininterval=0.5, smoothing=0.05)

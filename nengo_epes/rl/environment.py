@@ -25,8 +25,8 @@ from nengo_epes.rl.spaces import (
 __all__ = ["SIGNALS", "Environment", "episode_seed", "open_environment_of"]
 
 
-# outputs in addition to the observation, one number each, in an order in which those
-# that are used together are neighbours
+# outputs in addition to the observation, one number each; outputs that are used
+# together are neighbours
 SIGNALS = (
     "observe",
     "reward",
@@ -44,7 +44,7 @@ _REWARD, _TERMINATED, _TRUNCATED, _STEP, EPISODE, _RETURN = range(6)
 
 
 def episode_seed(seed, episode):
-    """Return the seed with which an episode is reset.
+    """Return the seed of the reset of an episode.
 
     Parameters
     ----------
@@ -86,10 +86,10 @@ class Environment(nengo.Process):
     ====================== ======================================================
     simulator step         event
     ====================== ======================================================
-    first of a slot        The environment takes the action and a step, and the
-                           observation and the reward are those after the step. At
-                           the start of an episode the environment is reset instead,
-                           and ``reset`` is 1.
+    first of a slot        The environment takes a step with the action. The outputs
+                           are the observation and the reward after the step. At the
+                           start of an episode the environment is reset instead, and
+                           ``reset`` is 1.
     last but one           ``learn`` is 1 if there was a transition. The network has
                            settled by now, so its TD error can be used.
     last                   ``decide`` is 1 if an action is wanted, which means that
@@ -106,8 +106,8 @@ class Environment(nengo.Process):
     ----------
     environment : str or callable or gymnasium.Env
         Id for `gymnasium.make`, such as ``"CartPole-v1"`` or ``"module:Env-v0"``, or a
-        constructor. Every simulator opens an environment of its own. Also an
-        environment that exists already, for one Node in one simulator at a time.
+        constructor; every simulator then opens its own environment. Or an existing
+        environment, for one Node in one simulator at a time.
     arguments : dict, optional
         Keyword arguments for `gymnasium.make` or the constructor.
     steps_per_action : int, optional
@@ -132,7 +132,7 @@ class Environment(nengo.Process):
         Reward of the latest environment step; 0 at the start of an episode.
     terminated, truncated : slice
         1 in the slot in which the episode was terminated or truncated. Nothing follows
-        a terminated episode, while a truncated one would have gone on.
+        a terminated episode, while a truncated episode could continue.
     step : slice
         Environment steps taken in this episode.
     episode : slice
@@ -144,18 +144,18 @@ class Environment(nengo.Process):
     learn, decide, reset : slice
         See the table above.
     info : slice
-        Entries that the function ``info`` returned, if there is one.
+        Entries that the function ``info`` returned.
 
     Raises
     ------
     ImportError
         If Gymnasium is not installed.
     ValidationError
-        If ``environment`` is not an environment, if its observations cannot be a vector
-        or its actions cannot be chosen by one, or if a parameter does not fit.
+        If ``environment`` is not an environment, or a parameter does not fit. If a
+        vector cannot represent the observations or the actions.
     SimulationError
-        If the action is not finite, or if the environment returns a value that is not
-        of its observation space, not a finite reward, or not a flag.
+        If the action is not finite. If the environment returns an observation that is
+        not of its space, a reward that is not finite, or a flag that is not a bool.
 
     See Also
     --------
@@ -169,18 +169,17 @@ class Environment(nengo.Process):
     Box, [-1, 1] is scaled to the bounds and clipped. An entry without two bounds is
     taken as it is, and clipped by its one bound. Entries of integer type are rounded.
 
-    **Seeds.** Episode k starts with ``reset(seed=episode_seed(seed, k))``, so an
-    episode depends on the seed, its number and the actions only. Wrappers that remember
+    **Seeds.** Episode k starts with ``reset(seed=episode_seed(seed, k))``. So an
+    episode depends only on the seed, its number and the actions. Wrappers that remember
     something between episodes, such as running statistics, are the exception.
 
-    **Opening and closing.** Each simulator opens its environment when it is built, and
-    `nengo.Simulator.reset` closes this environment and opens another one, so everything
-    comes back. The environment is closed by `nengo.Simulator.close`, by an error in
-    the environment, and at the latest when the simulator is deleted. `close` is noticed
-    because the simulator drops its signals: as long as you keep a reference to
-    ``sim.signals``, the environment stays open. An environment that existed already is
-    only reset and never closed. Then `nengo.Simulator.reset` does not bring back what
-    its wrappers remember.
+    **Opening and closing.** Each simulator opens its environment when it is built.
+    `nengo.Simulator.reset` closes this environment and opens a new one in its initial
+    state. The environment is closed by `nengo.Simulator.close`, by an error in the
+    environment, or when the simulator is deleted. `close` works because the simulator
+    drops its signals: while you have a reference to ``sim.signals``, the environment
+    stays open. An existing environment is only reset and never closed. Then
+    `nengo.Simulator.reset` does not reset the state of its wrappers.
 
     **Pickling.** All counters are signals. A pickled simulator resumes in mid-episode
     if its environment can be pickled. Environments whose pickle does not contain their
@@ -347,7 +346,7 @@ class Environment(nengo.Process):
             "observation": np.zeros(self._seen.size, dtype=dtype),
             # counters and returns stay whole numbers also in single precision
             "held": np.array([0.0, 0.0, 0.0, 0.0, -1.0, 0.0]),
-            "told": np.zeros(self._n_info, dtype=dtype),  # by the function info
+            "info": np.zeros(self._n_info, dtype=dtype),
         }
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
@@ -358,11 +357,11 @@ class Environment(nengo.Process):
         # nothing else refers to this array, neither does the function below
         opened, key = self._opened, self._opened.open(state["seed"])
 
-        names = "steps", "observation", "held", "told"
-        steps, seen, held, told = (state[name] for name in names)
+        names = "steps", "observation", "held", "info"
+        steps, seen, held, latest_info = (state[name] for name in names)
         every = self.steps_per_action
         shown = np.zeros(shape_out)
-        show_seen, signals, show_told = np.split(
+        show_seen, signals, show_info = np.split(
             shown, [seen.size, seen.size + len(SIGNALS)]
         )
 
@@ -401,8 +400,8 @@ class Environment(nengo.Process):
                 episode,
                 episode_return,
             )
-            if told.size:
-                show_told[...] = told
+            if latest_info.size:
+                show_info[...] = latest_info
             return shown
 
         def begin(gym_env):
@@ -424,8 +423,8 @@ class Environment(nengo.Process):
 
         def tell(where, info):
             if self.info_function is not None:
-                told[...] = gym_calls.info_vector(
-                    where, self.info_function, told.size, info
+                latest_info[...] = gym_calls.info_vector(
+                    where, self.info_function, latest_info.size, info
                 )
 
         return step_environment
@@ -457,15 +456,15 @@ class Environment(nengo.Process):
     def resume(self, state, stored):
         """Reset an environment to the start of a stored episode.
 
-        An environment that has been used is replaced by a new one, at the end of the
-        `with` block and only if there was no error. For `nengo_epes.checkpoints`.
+        A used environment is replaced by a new one at the end of the `with` block,
+        unless there was an error. For `nengo_epes.checkpoints`.
 
         Parameters
         ----------
         state : dict of str to ndarray
             Values of the signals of `make_state` in a simulator.
         stored : dict of str to ndarray
-            Values to which the block sets the signals, from another simulator.
+            Values of these signals in the saved simulation.
 
         Raises
         ------
@@ -506,7 +505,7 @@ def open_environment_of(simulator, env_node):
     simulator : nengo.Simulator
         A simulator that is not closed.
     env_node : nengo.Node
-        Node of the simulated network whose output is an `Environment`.
+        Node of the simulated network with an `Environment` as output.
 
     Returns
     -------
@@ -550,7 +549,7 @@ def open_environment_of(simulator, env_node):
             return gym_env
     raise ValueError(
         f"{env_node}: not an environment of this simulator; pass a Node of the "
-        "simulated network whose output is an Environment"
+        "simulated network with an Environment as output"
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from nengo.exceptions import NengoWarning, ValidationError
 
+from nengo_epes.progress import NoBar
 from nengo_epes.rl.environment import episode_seed
 from nengo_epes.rl.gym_calls import reset_checked, step_checked
 from nengo_epes.rl.spaces import check_gymnasium, open_environment
@@ -51,10 +52,10 @@ class Evaluation:
 
 
 def open_for_evaluation(process, env, render_mode=None):
-    """Open another environment like the one in which an agent learns.
+    """Open another environment of the kind in which an agent learns.
 
-    Wrappers of Gymnasium that normalize get a copy of the running statistics, which
-    then stay as they are.
+    Normalizing wrappers of Gymnasium receive a copy of the running statistics, which
+    then stay fixed.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ def open_for_evaluation(process, env, render_mode=None):
     Raises
     ------
     ValidationError
-        If there is no way to make another one, or its constructor returns the same one.
+        If another environment cannot be made, or the constructor returns the same
+        environment.
 
     Examples
     --------
@@ -93,8 +95,8 @@ def open_for_evaluation(process, env, render_mode=None):
         other = open_environment(made, {**process.arguments, **arguments})
         if other is env:
             raise ValidationError(
-                f"{made} returns the same environment each time; return a new one, or "
-                "give the agent the environment itself",
+                f"{made} returns the same environment each time; return a new "
+                "environment, or give the agent the environment itself",
                 attr="env",
             )
     else:
@@ -109,10 +111,10 @@ def open_for_evaluation(process, env, render_mode=None):
 def _copy(gymnasium, env, render_mode):
     reason = f"render_mode={env.render_mode!r}"
     if render_mode in (None, env.render_mode):
-        # a copy has also what was changed after the environment was made
+        # a copy includes changes after the environment was made
         try:
             return copy.deepcopy(env)
-        except Exception as error:  # whatever the environment's own parts raise
+        except Exception as error:  # parts of the environment may raise anything
             reason = repr(error)
     arguments = {} if render_mode is None else {"render_mode": render_mode}
     try:
@@ -126,7 +128,7 @@ def _copy(gymnasium, env, render_mode):
 
 
 def _wrappers(env):
-    """Return an environment and everything that it wraps, from the outside in."""
+    """Return an environment and all that it wraps, from the outside in."""
     found = [env]
     while hasattr(env, "env"):
         env = env.env
@@ -141,7 +143,9 @@ def _copy_statistics(source, target):
             target.update_running_mean = False
 
 
-def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None):
+def run_episodes(
+    env, act, n_episodes, seed=None, max_steps=10_000, on_step=None, bar=None
+):
     """Run episodes and return their returns.
 
     Parameters
@@ -158,6 +162,9 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
         Environment steps after which an episode is stopped.
     on_step : callable, optional
         Called without arguments after each reset and each environment step.
+    bar : nengo_epes.progress.NoBar, optional
+        Progress bar that counts episodes. An environment step counts as its share of
+        the longest possible episode.
 
     Returns
     -------
@@ -182,6 +189,9 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
     True
     """
     returns, lengths, n_stopped = [], [], 0
+    bar = bar or NoBar()
+    longest = getattr(getattr(env, "spec", None), "max_episode_steps", None)
+    longest = min(longest or max_steps, max_steps)
     for k in range(n_episodes):
         first = FIRST_SEED if seed is None else seed
         observation, _ = reset_checked((env, k, 0), episode_seed(first, k))
@@ -197,6 +207,8 @@ def run_episodes(env, act, n_episodes, seed=None, max_steps=10_000, on_step=None
             over = terminated or truncated
             if on_step is not None:
                 on_step()
+            bar.update(1 / longest)
+        bar.update(1 - length / longest)
         returns.append(total)
         lengths.append(length)
         n_stopped += not over

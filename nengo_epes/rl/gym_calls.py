@@ -79,7 +79,7 @@ def step(where, observations, actions, numbers):
     actions : ActionSpace
         Actions of the environment.
     numbers : (actions.size,) ndarray
-        Vector that stands for the action.
+        Vector that represents the action.
 
     Returns
     -------
@@ -180,14 +180,14 @@ def info_vector(where, function, size, info):
     SimulationError
         If the function returns something else.
     """
-    told = _call(where, function, info)
-    array = np.asarray(told)
+    returned = _call(where, function, info)
+    array = np.asarray(returned)
     fits = array.ndim == 1 and array.dtype.kind in "fiub" and size in (None, array.size)
     if not fits or not is_finite(array):
         raise _fault(
             where,
             "the function `info` does not return a finite 1-D array of fixed size",
-            told,
+            returned,
             "return as many numbers as at the first reset",
         )
     return array
@@ -211,7 +211,7 @@ def _place(where):
 
 
 def _call(where, function, *args, **kwargs):
-    """Call the user's code, and say where an error arose."""
+    """Call the user's code, and add the place to any error."""
     try:
         return function(*args, **kwargs)
     except Exception as error:

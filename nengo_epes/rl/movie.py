@@ -6,8 +6,9 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_epes.files import check_writable, write_atomically
+from nengo_epes.optional import load
 
-# the palette of a GIF is chosen for each picture, so that no picture has to wait
+# a palette for each picture, so that pictures can be written one by one
 _GIF = (
     "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=none"
 )
@@ -23,7 +24,7 @@ _ENCODERS = {
 }
 
 
-def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
+def record(agent, path, n_episodes=1, seed=None, max_steps=10_000, progress_bar=False):
     """Film an agent that takes its best actions, in the first episodes of `evaluate`.
 
     The movie has a picture of each initial state and one of each environment step. The
@@ -35,7 +36,7 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
         The agent.
     path : path
         File to write, .gif or .mp4.
-    n_episodes, seed, max_steps : int, optional
+    n_episodes, seed, max_steps, progress_bar : optional
         See `Agent.evaluate`.
 
     Returns
@@ -69,12 +70,7 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
         raise ValidationError(
             f"must have the suffix .gif or .mp4 (got {path.name!r})", attr="path"
         )
-    try:
-        from imageio_ffmpeg import write_frames
-    except ImportError as error:
-        raise ImportError(
-            "movies need imageio-ffmpeg: pip install 'nengo-epes[movies]'"
-        ) from error
+    write_frames = load("imageio_ffmpeg", "movies").write_frames
     result = None
 
     def write(temporary):
@@ -91,7 +87,7 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000):
             movie.send(picture)
 
         try:
-            result = agent.evaluate(n_episodes, seed, max_steps, film)
+            result = agent.evaluate(n_episodes, seed, max_steps, film, progress_bar)
         finally:
             if movie is not None:
                 movie.close()

@@ -1,4 +1,4 @@
-"""The network of an agent: the one that learns, and the one that acts."""
+"""The two networks of an agent: one learns, and one acts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def connect(env_node, agent, reward=None):
 def build_network(
     env, seed=0, neurons="rate", env_kwargs=None, learned=None, **settings
 ):
-    """Build the network of an `Agent`: one that learns, or one that acts.
+    """Build the learning or the acting network of an `Agent`.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def build_network(
         ``actor_critic``, and, if they exist, ``normalization`` and ``scaling``. A
         network that acts has the Nodes ``observation``, ``action`` (decoded
         preferences or means) and ``value`` instead. ``settings`` and ``neuron_type``
-        are those in use.
+        are attributes, too.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from nengo_epes.rl.spaces import open_environment
 
 
 class OpenEnvironments:
-    """The open environments of an operator: one in each simulator of its model.
+    """Open environments of an operator: one in each simulator of its model.
 
     A simulator is identified by one of its arrays, the owner. `nengo.Simulator.close`
     drops all arrays of the simulator. An owner to which nothing else refers is then
@@ -30,7 +30,7 @@ class OpenEnvironments:
         self._opened, self._unpickled = {}, None
 
     def open(self, owner):
-        """Open an environment; close an earlier one of the same simulator.
+        """Open an environment; close an earlier environment of the same simulator.
 
         Parameters
         ----------
@@ -75,8 +75,8 @@ class OpenEnvironments:
     def renew(self, key, is_used):
         """Yield an environment that has not been used.
 
-        It replaces the open one at the end of the `with` block; after an error in the
-        block, the open one stays.
+        It replaces the open environment at the end of the `with` block, unless the
+        block raises an error.
 
         Parameters
         ----------
@@ -106,13 +106,13 @@ class OpenEnvironments:
             gym_env.close()
 
     def __getstate__(self):
-        """Return what is pickled, with the environment of the one open simulator."""
+        """Return the pickled attributes, with the environment of the open simulator."""
         opened = list(self._opened.values())
         if len(opened) > 1:
             raise ValueError(
-                f"{self.environment}: open in {len(opened)} simulators of one model, "
-                "whose environments cannot be told apart; close all but one of them "
-                "before you pickle it"
+                f"{self.environment}: open in {len(opened)} simulators of one model; "
+                "a pickle cannot distinguish their environments, so close all but one "
+                "of them before you pickle it"
             )
         for gym_env in opened:
             _refuse_incomplete_pickle(gym_env)
@@ -121,7 +121,7 @@ class OpenEnvironments:
 
 
 def _refuse_incomplete_pickle(gym_env):
-    """Raise if an environment or what it wraps is pickled without its state."""
+    """Raise if the pickle of an environment or its wrappers lacks the state."""
     from gymnasium.utils import EzPickle
 
     part = gym_env
@@ -130,7 +130,7 @@ def _refuse_incomplete_pickle(gym_env):
         if issubclass(kind, EzPickle) and kind.__getstate__ is EzPickle.__getstate__:
             raise TypeError(
                 f"{name_of(gym_env)}: cannot be pickled with its state, because the "
-                f"pickle of {kind.__name__} says only how to make it; save a "
+                f"pickle of {kind.__name__} contains only its arguments; save a "
                 "checkpoint at the start of an episode instead"
             )
         part = getattr(part, "env", None)

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from nengo_epes.files import write_atomically
+from nengo_epes.optional import load
 from nengo_epes.rl.agent import Episode
 from nengo_epes.rl.settings import NEURON_TYPES, Settings, choose_settings
 
 RECORD, RETURNS, LOCK, OWNER = "run.json", "returns.csv", "run.lock", "owner.json"
-# seconds in which a process that only looks at the folder lets go of it
+# seconds to wait for a process that only reads the folder
 PATIENCE = 5.0
 
 # type, range and description of each key of the record
@@ -109,18 +110,13 @@ def own(folder):
     Raises
     ------
     BlockingIOError
-        If another process owns the folder; the message says which one.
+        If another process owns the folder; the message names it.
     """
-    try:
-        from filelock import FileLock, Timeout
-    except ImportError as error:
-        raise ImportError(
-            "runs need filelock: pip install 'nengo-epes[environments]'"
-        ) from error
-    lock, path = FileLock(folder / LOCK), folder / OWNER
+    filelock = load("filelock", "environments")
+    lock, path = filelock.FileLock(folder / LOCK), folder / OWNER
     try:
         lock.acquire(timeout=PATIENCE)
-    except Timeout:
+    except filelock.Timeout:
         owner = read_json(path) if path.exists() else {}
         raise BlockingIOError(
             f"{folder}: owned by process {owner.get('pid', 'unknown')} on "
@@ -163,7 +159,7 @@ def check_record(record, path):
     record : dict
         The record.
     path : path
-        Where it comes from, for the message.
+        File of the record, for the message.
     """
     for name, (kind, fits, what) in _KEYS.items():
         if name not in record:
@@ -183,7 +179,7 @@ def check_record(record, path):
 
 
 def choose_environment(folder, record, env):
-    """Return the id of the environment: no file decides what is imported.
+    """Return the id of the environment; no file decides which module is imported.
 
     Parameters
     ----------
@@ -213,7 +209,7 @@ def choose_environment(folder, record, env):
 
 
 def identity(record):
-    """Return what all files of a run have in common.
+    """Return the identity that all files of a run share.
 
     Parameters
     ----------
@@ -284,7 +280,7 @@ def read_returns(path):
     """
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
-        # without a line that the process was killed in
+        # without the incomplete last line of a killed process
         lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
         notes = "".join(line for line in lines if line.startswith("#"))
         rows = [line for line in lines if line.strip() and not line.startswith("#")]
@@ -308,13 +304,13 @@ def _check_table(table):
     follows = np.array_equal(number, np.arange(len(number)))
     follows = follows and np.array_equal(steps, np.cumsum(length))
     if not (follows and np.isfinite(table).all() and length.min() >= 1):
-        raise ValueError("numbers that do not follow those of the line above")
+        raise ValueError("numbers that do not follow the line above")
     if (np.diff(seconds) < 0).any():
         raise ValueError("seconds that decrease")
 
 
 def check_returns(path, found, stored):
-    """Refuse episodes that differ from those that are stored elsewhere.
+    """Refuse episodes that differ from the stored episodes.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ AGENT, CHECKPOINT = "agent.npz", "checkpoint.npz"
 CURVE, EVALUATION = "learning-curve.png", "evaluation.json"
 # environment steps between checkpoints
 EVERY = 5000
-# episodes over which the mean return is taken
+# episodes in the mean return
 WINDOW = 50
 
 
@@ -111,8 +111,8 @@ def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False
     """Train the agent of a run, from its last checkpoint on.
 
     A checkpoint is stored after the first reset, and after the first reset that follows
-    5,000 more environment steps. A run that is interrupted and resumed has the weights
-    of a run that is not, bit for bit on one machine.
+    5,000 more environment steps. An interrupted and resumed run has the weights of an
+    uninterrupted run, bit for bit on one machine.
 
     Parameters
     ----------
@@ -308,14 +308,21 @@ def load_agent(folder, env=None):
     return Agent.load(folder / AGENT, environment, record["neurons"])
 
 
-def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
+def evaluate_run(
+    folder,
+    n_episodes=100,
+    env=None,
+    path=None,
+    max_steps=10_000,
+    progress_bar=False,
+):
     """Evaluate what was learned in a run, and write ``evaluation.json``.
 
     Parameters
     ----------
     folder : path
         Folder from `create_run`.
-    n_episodes, max_steps : int, optional
+    n_episodes, max_steps, progress_bar : optional
         See `Agent.evaluate`.
     env : str, optional
         Id of the environment, see `resume_run`.
@@ -351,7 +358,9 @@ def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
     record = read_record(Path(folder))
     path = check_writable(Path(folder) / EVALUATION if path is None else path)
     with load_agent(folder, env) as agent:
-        result = agent.evaluate(n_episodes, max_steps=max_steps)
+        result = agent.evaluate(
+            n_episodes, max_steps=max_steps, progress_bar=progress_bar
+        )
     evaluation = {
         **{name: record[name] for name in ("environment", "seed", "neurons", "run")},
         "trained_steps": agent.total_steps,
@@ -367,7 +376,7 @@ def evaluate_run(folder, n_episodes=100, env=None, path=None, max_steps=10_000):
 
 
 def _read_agent(folder, record):
-    """Return steps and episodes of the agent, 0 and [] if there is none."""
+    """Return steps and episodes of the agent; without an agent, 0 and []."""
     path = folder / AGENT
     if not path.exists():
         return 0, []

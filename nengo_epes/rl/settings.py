@@ -16,7 +16,7 @@ NEURON_TYPES = {"rate": nengo.RectifiedLinear, "lif": nengo.LIF}
 
 @dataclass(frozen=True)
 class Settings:
-    r"""Settings of an `Agent`, the same for every environment.
+    r"""Settings of an `Agent`, shared by all environments.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class Settings:
         Fraction of the TD error by which one update moves the output; see
         `nengo_epes.arithmetic.step_sizes.Intentional`.
     shrink : float or None
-        The actor's fraction shrinks as 1 / sqrt(1 + t / shrink) with the number t of
-        environment steps; None: it stays.
+        Number of environment steps after which the actor's fraction starts to shrink,
+        as 1 / sqrt(1 + t / shrink) after t steps. None: the fraction is constant.
     floor : float
         Lower bound of the mean squared score in the actor's step size.
     entropy_bonus : float
@@ -79,8 +79,8 @@ class Settings:
     normalize_observations: bool = True
 
 
-# one neuron a state: features that do not overlap share no credit, and a step that
-# shrinks would starve rare states
+# one neuron for each state: features that do not overlap share no credit, and rare
+# states would learn too little with a shrinking step
 DISCRETE = Settings(lambda_critic=0.0, lambda_actor=0.0, eta_actor=0.02, shrink=None)
 
 
@@ -88,7 +88,7 @@ def _is_share(value: float) -> bool:
     return 0 <= value <= 1
 
 
-# what a setting must be, unless it is a number above 0
+# descriptions and ranges of settings that are not simply above 0
 _RANGES = {
     "n_neurons": ("an int of at least 1", lambda value: value >= 1),
     "discount": ("a number from 0 to 1", _is_share),

@@ -9,6 +9,8 @@ from functools import partial
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_epes.optional import load
+
 # Gymnasium writes "no bound" also as the largest number of single precision
 _UNBOUNDED = 1e30
 
@@ -21,13 +23,7 @@ def check_gymnasium():
     ImportError
         If Gymnasium is not installed; the message names the extra.
     """
-    try:
-        import gymnasium
-    except ImportError as error:
-        raise ImportError(
-            "environments need Gymnasium: pip install 'nengo-epes[environments]'"
-        ) from error
-    return gymnasium
+    return load("gymnasium", "environments")
 
 
 def open_environment(environment, arguments):
@@ -204,8 +200,8 @@ class ObservationSpace:
 def _flattener(space):
     """Return the size of the vector, and a function that makes it.
 
-    The order is that of `gymnasium.spaces.utils.flatten`, whose own function would take
-    a value outside a Discrete space, or an array of another shape, without an error.
+    The order equals `gymnasium.spaces.utils.flatten`. Gymnasium's own function accepts
+    values outside a Discrete space, and arrays of another shape, without an error.
     """
     # functions that can be pickled, as a simulator can be
     spaces = check_gymnasium().spaces
@@ -297,12 +293,12 @@ class ActionSpace:
     size : int
         Entries of the vector.
     sizes : list of int or None
-        Sizes of the groups of which the largest entry is chosen; None for a Box.
+        Sizes of the groups: the largest entry of a group chooses. None for a Box.
 
     Raises
     ------
     ValidationError
-        If the space is another one, or has no entries.
+        If the space is of another type, or has no entries.
 
     Examples
     --------
@@ -327,8 +323,8 @@ class ActionSpace:
         elif not isinstance(space, spaces.Box):
             raise ValidationError(
                 f"actions are not of a Discrete, MultiDiscrete, MultiBinary or Box "
-                f"space (got {space}); write a gymnasium.ActionWrapper whose actions "
-                "are of one of these",
+                f"space (got {space}); write a gymnasium.ActionWrapper for one of "
+                "these spaces",
                 attr="environment",
             )
         self.size = math.prod(space.shape) if self.sizes is None else sum(self.sizes)
@@ -352,7 +348,7 @@ class ActionSpace:
         self._rounds = space.dtype.kind != "f"
 
     def choose(self, numbers):
-        """Return the action that a vector stands for.
+        """Return the action of a vector.
 
         Parameters
         ----------

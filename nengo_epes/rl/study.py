@@ -1,4 +1,4 @@
-"""Many runs: a folder for each seed, trained by Dask, and one table of them all.
+"""Many runs: a folder for each seed, trained by Dask, and a table of all runs.
 
 The folder of a study contains ``table.csv`` and a run folder for each seed, ``seed-0``
 and so on; see `nengo_epes.rl.runs`. A run that failed also has ``error.json``.
@@ -6,9 +6,11 @@ and so on; see `nengo_epes.rl.runs`. A run that failed also has ``error.json``.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import operator
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -16,8 +18,10 @@ import nengo
 import numpy as np
 
 from nengo_epes.files import make_folder, write_atomically
+from nengo_epes.optional import load
+from nengo_epes.progress import make_bar
 from nengo_epes.rl import runs
-from nengo_epes.rl.run_files import RECORD, read_json, write_json
+from nengo_epes.rl.run_files import RECORD, read_json, read_returns, write_json
 
 TABLE, ERROR = "table.csv", "error.json"
 
@@ -30,6 +34,7 @@ def study(
     neurons="rate",
     n_steps=50_000,
     env_kwargs=None,
+    progress_bar=False,
     **settings,
 ):
     """Train and evaluate an agent for each seed, several at a time.
@@ -51,6 +56,9 @@ def study(
         one process for each core of this machine, with one thread each.
     neurons, n_steps, env_kwargs, **settings
         See `nengo_epes.rl.runs.create_run`.
+    progress_bar : bool or callable, optional
+        Whether to show a progress bar of tqdm. Also a function of the number of missing
+        environment steps that returns a bar, such as `nengo_epes.progress.Bar`.
 
     Returns
     -------
@@ -84,7 +92,8 @@ def study(
     >>> table[["seed", "neurons", "steps"]].values.tolist()
     [[3, 'rate', 50]]
     """
-    _check_installed()
+    load("distributed", "studies")
+    load("pandas", "studies")
     folder = make_folder(folder).absolute()
     wanted = {"environment": env, "neurons": neurons, "env_kwargs": env_kwargs or {}}
     paths = {folder / f"seed-{seed}": seed for seed in map(operator.index, seeds)}
@@ -95,20 +104,10 @@ def study(
             runs.create_run(path, env, seed, neurons, n_steps, env_kwargs, **settings)
     missing = [path for path in paths if not _is_complete(path, n_steps)]
     if missing:
-        _run_all(missing, scheduler, env, n_steps)
+        _run_all(missing, scheduler, env, n_steps, progress_bar)
     table = read_table(folder)
     write_atomically(folder / TABLE, lambda path: table.to_csv(path, index=False))
     return table
-
-
-def _check_installed():
-    try:
-        import distributed  # noqa: F401
-        import pandas  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"a study needs {error.name}: pip install 'nengo-epes[studies]'"
-        ) from error
 
 
 def _check_settings(folder, wanted, n_steps):
@@ -125,10 +124,10 @@ def _check_settings(folder, wanted, n_steps):
         )
 
 
-def _run_all(folders, scheduler, env, n_steps):
-    """Run what is missing, and record the runs whose process died."""
+def _run_all(folders, scheduler, env, n_steps, progress_bar):
+    """Run the missing runs, and record the runs that lost their process."""
     from dask.system import CPU_COUNT
-    from distributed import Client, as_completed
+    from distributed import Client
     from distributed.comm import get_address_host_port
 
     if scheduler is None:
@@ -143,30 +142,57 @@ def _run_all(folders, scheduler, env, n_steps):
     else:
         get_address_host_port(scheduler)  # a client blocks after an invalid address
         options = {"address": scheduler}
-    with Client(set_as_default=False, **options) as client:
+    trained = _count_steps(folders, n_steps)
+    total = max(1, len(folders) * n_steps - trained)
+    with (
+        Client(set_as_default=False, **options) as client,
+        make_bar(total, progress_bar) as bar,
+    ):
         if not client.nthreads():
             print("waiting for a worker", file=sys.stderr, flush=True)
         futures = {
             client.submit(_run, path, env, n_steps, pure=False): path
             for path in folders
         }
-        completed = as_completed(futures, loop=client.loop)
+        left = dict(futures)
         try:
-            for number, future in enumerate(completed, start=1):
-                if future.status == "cancelled":
-                    raise ConnectionError("scheduler: lost; call again to resume")
-                if future.status == "error":
-                    error = future.exception()
-                    if isinstance(error, BlockingIOError):
-                        raise error
-                    _write_error(futures[future], error)  # its process died
-                print(f"{number} of {len(folders)} runs", file=sys.stderr, flush=True)
+            while left:
+                time.sleep(0.5)
+                for future in [future for future in left if future.done()]:
+                    _check_ended(future, left.pop(future))
+                n_ended = len(folders) - len(left)
+                now = n_ended * n_steps + _count_steps(left.values(), n_steps)
+                bar.set_postfix_str(f"{n_ended} of {len(folders)} runs", refresh=False)
+                bar.update(now - trained)
+                trained = now
         finally:
             client.cancel(list(futures))  # the runs end with their episodes
 
 
+def _check_ended(future, folder):
+    """Raise if a run cannot be completed now; record that its process died."""
+    if future.status == "cancelled":
+        raise ConnectionError("scheduler: lost; call again to resume")
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, BlockingIOError):
+            raise error
+        _write_error(folder, error)
+
+
+def _count_steps(folders, n_steps):
+    """Return the environment steps of incomplete runs."""
+    total = 0
+    for folder in folders:
+        with contextlib.suppress(OSError, ValueError):  # the run itself reports it
+            _, episodes = read_returns(folder / runs.RETURNS)
+            steps = episodes[-1].environment_steps if episodes else 0
+            total += min(steps, n_steps - 1)  # the evaluation follows
+    return total
+
+
 def _run(folder, env, n_steps):
-    """Train and evaluate the agent of one run, and record what this raises."""
+    """Train and evaluate the agent of one run, and record any error."""
     # otherwise all processes wait for the lock of the cache
     nengo.rc.set("decoder_cache", "enabled", "False")
     try:
@@ -176,7 +202,7 @@ def _run(folder, env, n_steps):
         if is_complete:
             runs.evaluate_run(folder, env=env)
             (folder / ERROR).unlink(missing_ok=True)
-    except BlockingIOError:  # the run is another process's
+    except BlockingIOError:  # another process owns the run
         raise
     except BaseException as error:  # SystemExit would end the worker, too
         _write_error(folder, error)
@@ -250,7 +276,7 @@ def _row(folder):
 
 
 def _read_evaluation(folder, run):
-    """Return the evaluation of the agent of a run, empty if there is none."""
+    """Return the evaluation of a run; empty without an evaluation."""
     path = folder / runs.EVALUATION
     found = read_json(path) if path.exists() else {}
     is_own = all(found.get(name) == run[name] for name in ("run", "trained_steps"))

@@ -17,7 +17,7 @@ def check_sample_time(synapse, dt):
     Parameters
     ----------
     synapse : TappedDelay or LTI
-        Its ``sample_time`` in seconds is None where any step will do.
+        Its ``sample_time`` in seconds is None if any step fits.
     dt : float
         The simulator's step in seconds.
     """

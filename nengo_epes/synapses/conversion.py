@@ -9,37 +9,37 @@ from nengo_epes.synapses.delays import TappedDelay, from_polynomials
 
 
 def from_lti(system):
-    r"""Make a synapse of a linear system that was made elsewhere.
+    r"""Make a synapse of a linear system from another package.
 
-    Takes the system by its attributes, without importing what made it: a
-    nengolib ``LinearSystem``, a scipy ``lti`` or ``dlti`` (as transfer function,
-    state space, or zeros, poles and gain), a python-control ``TransferFunction``
-    or ``StateSpace``, a `nengo.LinearFilter`.
+    The function reads the attributes of the system and imports no other package. It
+    accepts a nengolib ``LinearSystem``, a scipy ``lti`` or ``dlti`` (as transfer
+    function, state space, or zeros, poles and gain), a python-control
+    ``TransferFunction`` or ``StateSpace``, a `nengo.LinearFilter`.
 
     Parameters
     ----------
     system : object
-        Has ``num`` and ``den``; or ``A``, ``B``, ``C`` and ``D``; or ``to_tf()``.
-        It is discrete where ``analog`` is False or ``dt`` neither None nor 0. One
-        input and one output.
+        Linear system with ``num`` and ``den``; or ``A``, ``B``, ``C`` and ``D``; or
+        ``to_tf()``. It is discrete if ``analog`` is False or ``dt`` is neither None nor
+        0. It has one input and one output.
 
     Returns
     -------
     TappedDelay or LTI
-        A ring buffer where a discrete system has no poles but at 0 (so that a
-        delay of 1000 steps is as cheap as one of 10), else a linear filter,
-        discretised by zero-order hold.
+        A ring buffer if a discrete system has all poles at 0; a step of a delay then
+        takes the same time for any lag. Else a linear filter, discretised by zero-order
+        hold.
 
     Raises
     ------
     ValidationError
-        If the system is improper (it would need its future input), not stable, has
-        several inputs or outputs, or is no linear system.
+        If the system is improper (it would need its future input), unstable, not
+        linear, or has several inputs or outputs.
 
     Notes
     -----
-    A discrete system is advanced by one step where it has no passthrough, as
-    Nengo and nengolib do, because the simulator adds that step again.
+    A discrete system without passthrough is advanced by one step, as in Nengo and
+    nengolib, because the simulator adds that step again.
 
     Examples
     --------
@@ -105,13 +105,13 @@ def _state_space_polynomials(system):
     if A.size == 0:
         return D[0], np.ones(1)
     zero = np.zeros((1, 1))
-    # The numerator is the difference of two polynomials, computed best where it is of
-    # the denominator's size
+    # The numerator is the difference of two polynomials; rounding is least if its size
+    # equals the denominator's
     strict, den = ss2tf(A, B, C, zero)
     gain = np.abs(strict).max() / np.abs(den).max() or 1.0
     strict, _ = ss2tf(A, B, C / gain, zero)
-    # Rounding is left where coefficients should vanish, and would be taken for a
-    # passthrough, or for more zeros than there are
+    # Rounding leaves coefficients that should be 0, which would look like a passthrough
+    # or further zeros
     strict[0, np.abs(strict[0]) <= 1e-12 * np.abs(den)] = 0.0
     return gain * strict[0] + D.item() * den, den
 

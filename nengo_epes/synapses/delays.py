@@ -108,10 +108,10 @@ class TappedDelay(TapAlgebra, Synapse):
     .. math:: y[t] = \sum_k w_k \, u[t - \ell_k]
 
     with lags :math:`\ell_k` in simulator steps and dimensionless weights
-    :math:`w_k`. Write it as a formula, ``0.5 * z**-10 + 0.5 * z**-20``, rather
-    than by this constructor. The state is a ring buffer as long as the largest lag,
-    and a step costs in proportion to the number of taps, whatever the lags are;
-    a `nengo.LinearFilter` would pay for the square of the largest lag.
+    :math:`w_k`. Write a formula, ``0.5 * z**-10 + 0.5 * z**-20``, instead of this
+    constructor. The state is a ring buffer as long as the largest lag. The time of a
+    step is proportional to the number of taps, for any lags. In a `nengo.LinearFilter`
+    it is proportional to the square of the largest lag.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class TappedDelay(TapAlgebra, Synapse):
     weights : tuple of float
         One weight for each lag.
     sample_time : float, optional
-        The step in seconds for which the lags were meant; None fits any.
+        Simulator step in seconds of the lags; None for any step.
 
     Raises
     ------
@@ -222,7 +222,7 @@ class TappedDelay(TapAlgebra, Synapse):
                 output = buffer[(now - age) % length]
             else:
                 output = np.tensordot(weights, buffer[(now - ages) % length], axes=1)
-            # Synapse.filt hands over scalars where its input is one-dimensional
+            # Synapse.filt passes scalars if its input is one-dimensional
             return output if isinstance(signal, np.ndarray) else output[0]
 
         return step_tapped_delay
@@ -274,7 +274,7 @@ class Delay(TappedDelay):
 def from_polynomials(num, den, analog, sample_time=None):
     """Make the cheapest synapse of a transfer function, or refuse it.
 
-    Parameters and errors are those of `LTI` and `from_lti`.
+    Parameters and errors: see `LTI` and `from_lti`.
     """
     num = np.trim_zeros(np.asarray(num, dtype=float), "f")
     den = np.trim_zeros(np.asarray(den, dtype=float), "f")

@@ -14,8 +14,9 @@ from nengo_epes.synapses.checks import build_synapse, check_sample_time
 class LTI(LinearFilter):
     """A linear system with poles, made by `from_lti`; a `nengo.LinearFilter`.
 
-    What it adds is the refusal of a simulator step that is not the system's own,
-    the warning about passthrough on a Connection, and one-dimensional ``filt``.
+    It adds three things to its base class: it refuses other simulator steps than the
+    system's, warns about passthrough on a Connection, and has a one-dimensional
+    ``filt``.
 
     Parameters
     ----------
@@ -24,7 +25,7 @@ class LTI(LinearFilter):
     analog : bool, optional
         Whether the system is in continuous time.
     sample_time : float, optional
-        The step in seconds for which a discrete system was made; None fits any.
+        Simulator step in seconds of a discrete system; None for any step.
 
     Raises
     ------

@@ -1,18 +1,18 @@
 """The Gaussian policy: sampling, log density, score, and the REINFORCE update.
 
-Plain numpy arrays, no Nengo: the learning rule, the policy node and the tests all use
-this one place. Symbols and shapes, for B decisions (the batch dimension may be absent
-everywhere), A actions and R rows of weights:
+The module uses plain numpy arrays and no Nengo. The learning rule, the policy node and
+the tests all use it. Symbols and shapes, for B decisions (the batch dimension is
+optional), A actions and R decoded values (rows of the weights):
 
-* decoded values (B, R): m, one per action, then l, one per action. R is 2A, or A where
-  the standard deviation is fixed and there is no l;
+* decoded values (B, R): m for each action, then l for each action. R is 2A, or A if the
+  standard deviation is fixed and there is no l;
 * mu = f(m), sigma = exp(clip(l, lo, hi)), y ~ N(mu, sigma^2): all (B, A);
 * weights W (R, n_pre), activity a (B, n_pre), decoded = a W^T;
-* r (B,): the reward less a baseline, which is any number that does not depend on y.
+* r (B,): the reward minus a baseline, which is any number that does not depend on y.
 
-Drawing (`decide`) and learning (`policy_gradient`) are apart: hold the score of a
-decision until the reward that this decision earned is known. Floating-point types are
-kept; shapes that do not fit raise ValueError.
+Drawing (`decide`) and learning (`policy_gradient`) are separate: store the score of a
+decision until its reward is known. Results have the floating-point type of the input.
+Shapes that do not fit raise ValueError.
 
 References
 ----------

@@ -66,8 +66,8 @@ def clip_action(y: npt.ArrayLike, low: Bound = None, high: Bound = None) -> Floa
 def _standardized(
     y: FloatArray, mean: FloatArray, std: FloatArray, noise: npt.ArrayLike | None
 ) -> FloatArray:
-    # y - mu cancels where sigma is small beside mu, so that little of z would be left
-    # in float32; where nothing was clipped, z is known: it is the noise.
+    # y - mu cancels if sigma is small relative to mu, so z would be inexact in float32;
+    # without clipping, z is the noise.
     z = (y - mean) / std
     if noise is None:
         return z
@@ -88,7 +88,7 @@ def log_density(
         y, mu and sigma; the result has the shape to which they broadcast.
     noise : array_like, optional
         What y was drawn with: taken for z wherever y is `sample(mean, std, noise)`
-        itself (and was not clipped), because y - mu cancels where sigma is small.
+        itself (and was not clipped), because y - mu cancels if sigma is small.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def _log_density(std: FloatArray, z: FloatArray) -> FloatArray:
 def _split(
     spec: GaussianPolicySpec, decoded: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray | None]:
-    """Return m and l; l is None where there are no rows for it."""
+    """Return m and l; l is None if sigma is fixed."""
     values = floats(decoded)
     n_rows = values.shape[-1] if values.ndim else 0
     if n_rows not in (spec.n_rows, 2 * spec.n_actions):
@@ -121,27 +121,26 @@ def _split(
 
 
 def _check_actions(spec: GaussianPolicySpec, **given: npt.ArrayLike | None) -> None:
-    """Refuse what would have to be broadcast over the actions."""
+    """Refuse an array that would need broadcasting over the actions."""
     for name, values in given.items():
         if values is not None and np.shape(values)[-1:] != (spec.n_actions,):
             raise ValueError(
-                f"{name} has shape {np.shape(values)}, but the policy has "
-                f"{spec.n_actions} actions: give one value for each in the last "
-                "dimension"
+                f"{name}: must have {spec.n_actions} actions in the last dimension "
+                f"(got shape {np.shape(values)}); pass one value for each action"
             )
 
 
 def distribution(
     spec: GaussianPolicySpec, decoded: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
-    """Return mu = f(m) and sigma = exp(clip(l, lo, hi)), or sigma as it is fixed.
+    """Return mu = f(m) and sigma = exp(clip(l, lo, hi)), or the fixed sigma.
 
     Parameters
     ----------
     spec : GaussianPolicySpec
         The policy.
     decoded : array_like (..., R)
-        m, then l; where sigma is fixed, l may be there, and is ignored.
+        m, then l; if sigma is fixed, l is optional and ignored.
 
     Returns
     -------
@@ -178,8 +177,8 @@ def score(
 
     With z = (y - mu) / sigma::
 
-        for m:  z / sigma f'(m)        (z sigma f'(m) where spec.variance_scaled)
-        for l:  z^2 - 1                                 (0 where sigma is fixed)
+        for m:  z / sigma f'(m)        (z sigma f'(m) if spec.variance_scaled)
+        for l:  z^2 - 1                                 (0 if sigma is fixed)
 
     Beyond its bounds l does not change sigma, but its score stays z^2 - 1: the
     straight-through form. The mean of r (z^2 - 1) is the derivative of the expected
@@ -241,7 +240,7 @@ def _score(
 
 
 class Decision(NamedTuple):
-    """An action of `decide`, and the numbers that its reward will need.
+    """Action of `decide`, and the numbers that its update needs.
 
     Parameters
     ----------

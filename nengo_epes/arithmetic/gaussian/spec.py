@@ -18,7 +18,7 @@ Bound = float | Sequence[float] | npt.NDArray[Any] | None
 
 @dataclass(frozen=True)
 class GaussianPolicySpec:
-    """Settings of a Gaussian policy: everything about it that is not learned.
+    """Settings of a Gaussian policy: all parameters that are not learned.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class GaussianPolicySpec:
 
     @property
     def n_rows(self) -> int:
-        """Decoded values that the policy needs: 2A, or A where sigma is fixed."""
+        """Number of decoded values: 2A, or A if sigma is fixed."""
         return self.n_actions * (2 if self.fixed_std is None else 1)
 
 
@@ -105,21 +105,21 @@ def check_n_actions(n_actions: int) -> None:
     >>> check_n_actions(0)
     Traceback (most recent call last):
     ...
-    ValueError: n_actions is 0: give a whole number from 1 up
+    ValueError: n_actions: must be an int of at least 1 (got 0)
     """
     try:
         valid = operator.index(n_actions) >= 1 and not isinstance(n_actions, bool)
     except TypeError:
         valid = False
     if not valid:
-        raise ValueError(f"n_actions is {n_actions!r}: give a whole number from 1 up")
+        raise ValueError(f"n_actions: must be an int of at least 1 (got {n_actions!r})")
 
 
 def _check_fixed_std(std: float | None) -> None:
     if std is not None and not (np.ndim(std) == 0 and 0 < float(std) < math.inf):
         raise ValueError(
-            f"fixed_std is {std!r}: a standard deviation is one finite number above 0; "
-            "give None to have it learned"
+            f"fixed_std: must be one finite number above 0 (got {std!r}); pass None to "
+            "learn it"
         )
 
 
@@ -127,16 +127,16 @@ def _checked_log_std_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
     values = np.asarray(bounds, dtype=float)
     if values.shape != (2,) or not np.isfinite(values).all() or values[0] >= values[1]:
         raise ValueError(
-            f"log_std_bounds is {bounds!r}: give two finite numbers, the lower one "
-            "first; for a standard deviation that does not change, set fixed_std"
+            "log_std_bounds: must be two finite numbers, the lower bound first (got "
+            f"{bounds!r}); for a constant standard deviation, set fixed_std"
         )
     with np.errstate(over="ignore", under="ignore"):
         low, high = np.exp(values)
     if low == 0.0 or np.isinf(high):
         raise ValueError(
-            f"log_std_bounds is {bounds!r}: as natural logarithms they give "
-            f"standard deviations from {low:g} to {high:g}, which must be finite "
-            "numbers above 0; give bounds between -700 and 700, such as (-10, 2)"
+            f"log_std_bounds: standard deviations from {low:g} to {high:g} must be "
+            f"finite and above 0 (got {bounds!r}); pass natural logarithms such as "
+            "(-10, 2), between -700 and 700"
         )
     return float(values[0]), float(values[1])
 
@@ -149,11 +149,11 @@ def _checked_bound(
     values = np.asarray(bound, dtype=float)
     if values.shape not in ((), (n_actions,)):
         raise ValueError(
-            f"{name} has shape {values.shape}, but n_actions is {n_actions}: give one "
-            "number for all actions, or one for each"
+            f"{name}: must be a scalar or have shape ({n_actions},) (got shape "
+            f"{values.shape}); pass a number for all actions or for each action"
         )
     if np.isnan(values).any():
-        raise ValueError(f"{name} is {bound!r}: give numbers, or None for no bound")
+        raise ValueError(f"{name}: is NaN (got {bound!r}); pass None for no bound")
     return float(values) if values.ndim == 0 else tuple(values.tolist())
 
 
@@ -162,8 +162,8 @@ def _check_order(low: Bound, high: Bound, n_actions: int) -> None:
     highs = np.full(n_actions, np.inf if high is None else high)
     for i in np.flatnonzero(lows > highs):
         raise ValueError(
-            f"action_low is {lows[i]:g} and action_high {highs[i]:g} for action {i}: "
-            "the lower bound must not be above the upper one; swap them"
+            f"action_low: must not be above action_high for action {i} (got "
+            f"{lows[i]:g} and {highs[i]:g}); swap them"
         )
 
 

@@ -1,4 +1,4 @@
-"""Learning of a Gaussian policy: what a reward makes of a held score."""
+"""Learning of a Gaussian policy: weight changes from rewards and stored scores."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nengo_epes.arithmetic.gaussian.density import floats
 def objective(
     log_density: npt.ArrayLike, reward: npt.ArrayLike, scale: float = 1.0
 ) -> FloatArray:
-    """Return what REINFORCE descends: scale mean_b(-r_b sum_a ln N(y_ba)), a scalar.
+    """Return the loss of REINFORCE: scale mean_b(-r_b sum_a ln N(y_ba)), a scalar.
 
-    Its gradient is minus `policy_gradient` of the same scale, where the score is not
+    Its gradient is minus `policy_gradient` of the same scale, if the score is not
     scaled by the variance.
 
     Parameters
     ----------
     log_density : array_like (B, A) or (A,)
-        ln N of what was scored, see `Decision`.
+        Log densities of the decisions, see `Decision`.
     reward : array_like (B,) or ()
         r, for each decision.
     scale : float, optional
@@ -40,8 +40,8 @@ def _per_decision(reward: npt.ArrayLike, decisions: FloatArray) -> FloatArray:
     rewards = np.atleast_1d(np.asarray(reward, dtype=decisions.dtype))
     if rewards.shape != decisions.shape[:1]:
         raise ValueError(
-            f"the reward has shape {rewards.shape}, but there are {len(decisions)} "
-            "decisions: give one number for each of them"
+            f"reward: must have one number for each of {len(decisions)} decisions "
+            f"(got shape {rewards.shape}); pass an array of shape ({len(decisions)},)"
         )
     return rewards
 
@@ -57,9 +57,9 @@ def policy_gradient(
     Parameters
     ----------
     score : array_like (B, R) or (R,)
-        The scores that were held, see `Decision`.
+        Scores of the decisions, see `Decision`.
     activity : array_like (B, n_pre) or (n_pre,)
-        a, from which these decisions were decoded.
+        Presynaptic activities a from which these decisions were decoded.
     reward : array_like (B,) or ()
         r, for each decision.
     scale : float, optional
@@ -86,8 +86,8 @@ def policy_gradient(
     n_decisions = len(scores)
     if len(activities) != n_decisions:
         raise ValueError(
-            f"the activity is that of {len(activities)} decisions, the score of "
-            f"{n_decisions}: give the activity from which each was decoded"
+            f"activity: must have one row for each of {n_decisions} decisions (got "
+            f"{len(activities)}); pass the activities from which they were decoded"
         )
     weighted = (float(scale) / n_decisions) * rewards[:, None] * scores
     return np.asarray(weighted.T @ activities)
@@ -111,8 +111,8 @@ def apply_change(
     mask : array_like, optional
         Factor of each weight's change, from 0 to 1; of a shape that broadcasts to W.
     bounds : (float, float), optional
-        Limits of all weights, also of those that the mask keeps from learning
-        (None: none; ngc-learn's are (0, w_bound)).
+        Bounds of all weights, masked weights included. ngc-learn uses (0, w_bound). By
+        default the weights have no bounds.
 
     Examples
     --------
@@ -128,8 +128,8 @@ def apply_change(
         return moved
     if not bounds[0] <= bounds[1]:
         raise ValueError(
-            f"the weight bounds are {bounds!r}: the lower one must not be above the "
-            "upper one; swap them, or give None for no bounds"
+            "bounds: the lower bound must not be above the upper bound (got "
+            f"{bounds!r}); swap them, or pass None for no bounds"
         )
     return np.clip(moved, *bounds)
 
@@ -141,9 +141,8 @@ def _check_fits(name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> N
         fits = False
     if not fits:
         raise ValueError(
-            f"the {name} has shape {shape}, which does not broadcast to the shape "
-            f"{target} of the weights: give one value, or one per row (rows, 1), per "
-            "column (n_pre,) or per weight"
+            f"{name}: must broadcast to the shape {target} of the weights (got shape "
+            f"{shape}); pass a scalar, or shape (rows, 1), (n_pre,) or (rows, n_pre)"
         )
 
 
@@ -168,9 +167,10 @@ def average_gradient(
     count : array_like
         n of the steps before, 0 at first; of the mask's shape, or a scalar.
     decay : float
-        1: acc is the plain mean over the steps since something was learned.
+        Decay of earlier changes; with 1, acc is the plain mean over the steps since the
+        latest weight change.
     mask : array_like, optional
-        As in `apply_change`; the count begins anew where something is learned.
+        Mask of `apply_change`; the count restarts for weights that learn.
 
     Returns
     -------
