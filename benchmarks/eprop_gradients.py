@@ -6,7 +6,7 @@ weights of networks of Nengo's LIF and AdaptiveLIF neurons:
 * automatic differentiation of the neurons' step, written in torch, in which spikes have
   no gradient on their way through a recurrent connection;
 * the exact form of e-prop, advanced forward in time with the voltages and currents of
-  Nengo's neurons, in which the reset after a spike clears the eligibility of a membrane;
+  Nengo's neurons; the reset after a spike clears the eligibility of a membrane;
 * the vector form, which is what `EPES` computes: it filters presynaptic activities by
   the membrane and never clears them.
 
@@ -36,7 +36,7 @@ REST = {"initial_state": {"voltage": nengo.dists.Choice([0])}}
 MODELS = {
     "LIF": (nengo.LIF(**REST), (0.5, 1.5)),
     "LIF, min_voltage -1": (nengo.LIF(min_voltage=-1, **REST), (0.0, 1.2)),
-    "LIF, below threshold": (nengo.LIF(**REST), (0.4, 0.6)),
+    "LIF, below threshold": (nengo.LIF(**REST), (0.5, 0.7)),
     "AdaptiveLIF": (nengo.AdaptiveLIF(tau_n=0.2, inc_n=0.02, **REST), (1.0, 2.0)),
     "AdaptiveLIF, amplitude 0.5": (
         nengo.AdaptiveLIF(tau_n=0.2, inc_n=0.1, amplitude=0.5, min_voltage=-1, **REST),
@@ -66,7 +66,7 @@ PRE_SYNAPSES = {
 def draw(name, seed):
     """Return spikes, weights, biases and third factors of a network."""
     rng = np.random.RandomState(seed)
-    scale = 0.05 if "below" in name else 1.0
+    scale = 0.03 if "below" in name else 1.0
     recurrent = scale * rng.randn(N, N) / np.sqrt(N) / 40
     np.fill_diagonal(recurrent, 0)
     return {
