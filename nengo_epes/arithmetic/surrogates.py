@@ -121,7 +121,7 @@ def from_lif_state(
     spiked: ArrayLike,
     dt: float,
 ) -> FloatArray:
-    """Return psi for `nengo.LIF` neurons in the state that a step leaves them in.
+    """Return psi for LIF or AdaptiveLIF neurons in the state that a step leaves.
 
     In the step of a spike, where the voltage is 0 already, psi(1) (NEST: psi of the
     voltage that overshot the threshold); else 0 where the whole step was refractory, so
@@ -256,6 +256,7 @@ def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
         return RateDerivative(rate, getattr(neuron_type, "amplitude", 1.0), **taus)
     raise ValueError(
         f"psi = {psi!r} is not right for {neuron_type!r}: 'auto' is for nengo.LIF, "
-        f"AdaptiveLIF and {[*SLOPES]}, with spikes too; give a surrogate explicitly, PiecewiseLinear() "
-        "for what is derived from LIF, or a RateDerivative for what is from the others"
+        f"AdaptiveLIF and {[*SLOPES]}, with spikes too; give a surrogate explicitly, "
+        "PiecewiseLinear() for what is derived from LIF, or a RateDerivative for what "
+        "is from the others"
     )
