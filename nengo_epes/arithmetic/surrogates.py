@@ -122,7 +122,7 @@ def from_lif_state(
     spiked: ArrayLike,
     dt: float,
 ) -> FloatArray:
-    """Return psi for `nengo.LIF` neurons in their state after a simulator step.
+    """Return psi for LIF or AdaptiveLIF neurons in their state after a simulator step.
 
     In the step of a spike, the voltage is 0 already, and the result is psi(1). (NEST
     uses psi of the voltage that overshot the threshold.) If the neuron was refractory
@@ -223,10 +223,10 @@ def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
     """Return psi if it fits these neurons; for "auto", choose a psi that fits.
 
     "auto" supports Nengo's own types: PiecewiseLinear for LIF and AdaptiveLIF, else the
-    slope of the rate. For PoissonSpiking and similar types this is the slope of the mean
-    output. The caller who passes psi for a derived class asserts that its signals have
-    the same meaning. Izhikevich (in millivolts) and AdaptiveLIFRate (not a function of J
-    alone) have no psi.
+    slope of the rate. For PoissonSpiking and similar types this is the slope of the
+    mean output. The caller who passes psi for a derived class asserts that its signals
+    have the same meaning. Izhikevich (in millivolts) and AdaptiveLIFRate (not a
+    function of J alone) have no psi.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ def accumulate(
     """
     if eligibility.size == 1:  # no outer product is needed
         gain = (1.0 - float(decay)) * eligibility.item()
-        np.multiply(activities, gain, scratch[0])
+        np.multiply(activities, gain, out=scratch)
     else:
         np.multiply(((1.0 - decay) * eligibility)[:, None], activities, out=scratch)
     np.multiply(trace, decay, trace)

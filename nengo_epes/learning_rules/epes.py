@@ -308,8 +308,8 @@ class EPESSim(Operator):
         ``activities`` (n_pre,), ``port`` (size_in,), ``td_error`` (size_td_error,),
         ``third_factor`` (1,) or (n_post,), ``eligibility`` (n_post,), ``trace``,
         ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (1,), ``memory``, the
-        state of a bounded step, and ``adapted`` (n_post, n_pre), the activities of the
-        result of `build_adapted_activities`, if there is one.
+        state of a bounded step, and ``adapted`` (n_post, n_pre), the result of
+        `build_adapted_activities`, if there is one.
     trace_state : dict of str to Signal
         Further signals of the trace.
     rule_type : EPES
@@ -572,9 +572,7 @@ def build_epes(model, epes, rule):
     )
     at_post, psi = build_post_derivative(model, conn, epes.post_derivative, spread)
     activities = build_activities(model, conn, epes.pre_synapse)
-    adapted = build_adapted_activities(
-        model, conn, epes.post_derivative, psi, activities
-    )
+    adapted = build_adapted_activities(model, conn, psi, activities)
     check_trace(model, rule, adapts=adapted is not None)
 
     # one eligibility for all post dimensions: all rows of the trace are equal
