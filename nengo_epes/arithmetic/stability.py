@@ -16,7 +16,7 @@ adds k. This approximates the equation above with :math:`\theta = (m + 1/2)\,dt`
 
 An error of several dimensions has the same limit in each dimension. If its delay is
 known, use `nengo.PES` with ``pre_synapse=z**-(n + 1)``. If the delay varies, or a plant
-is part of it, use `nengo_epes.EPES` with a trace whose mean delay is that of the whole
+is part of it, use `nengo_epes.EPES` with a trace that has the mean delay of the whole
 loop, and take this mean delay as :math:`\theta`.
 """
 
