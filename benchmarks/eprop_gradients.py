@@ -166,8 +166,8 @@ def simulate(data, neuron_type, pre_synapse):
 def exact_form(data, neuron_type, state):
     r"""Return the gradient by the exact form of e-prop, forward in time.
 
-    Of the sum over the steps of third factor times the spikes (0 or 1) of each neuron,
-    filtered by a Lowpass of `TAU_TRACE`.
+    The loss is the sum over the steps of third factor times the spikes (0 or 1) of each
+    neuron, filtered by a Lowpass of `TAU_TRACE`.
 
     Parameters
     ----------
