@@ -18,6 +18,8 @@ FIGURES = {
     "actor-critic-cartpole": 1,
     "delayed-error-pes": 5,
     "eligibility-traces": 1,
+    "eprop-memory": 2,
+    "eprop-pattern": 1,
     "gaussian-reinforce": 0,
     "hidden-layer-credit": 1,
     "your-own-environment": 1,

@@ -129,7 +129,7 @@ def test_auto_is_the_triangle_for_lif():
         ("node", nengo.LIF(), "auto", "decoded.*connect to neurons"),
         ("neurons", nengo.Izhikevich(), "auto", "Izhikevich"),
         ("neurons", nengo.Izhikevich(), surrogates.Arctan(), "Izhikevich"),
-        ("neurons", nengo.AdaptiveLIF(), "auto", "explicitly"),
+        ("neurons", nengo.AdaptiveLIFRate(), "auto", "explicitly"),
         ("neurons", nengo.RectifiedLinear(), surrogates.Arctan(), "RectifiedLinear"),
     ],
 )

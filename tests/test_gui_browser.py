@@ -29,8 +29,14 @@ COMMAND = [sys.executable, "-u", "-m", "nengo_epes", "gui"]
 # timeout in seconds for a reaction of the page
 PATIENCE = 60
 SIZE = 1400, 900
-# simulated time before a screenshot
-SHOWN_AT = {"delayed_error": 24, "bandit": 6, "cartpole": 20, "lander": 60}
+# of simulated time, after which the page is worth a picture
+SHOWN_AT = {
+    "delayed_error": 24,
+    "bandit": 6,
+    "pattern": 24,
+    "cartpole": 20,
+    "lander": 60,
+}
 SCREENSHOTS = os.environ.get("GUI_SCREENSHOTS")
 
 

@@ -495,6 +495,7 @@ def test_lif_slope_without_refractory_period_far_above_threshold():
 
 BY_HAND = {
     "LIF": PiecewiseLinear(gamma=0.3, beta=1),
+    "AdaptiveLIF": PiecewiseLinear(gamma=0.3, beta=1),
     "LIFRate": RateDerivative("LIFRate", 1, tau_ref=0.002, tau_rc=0.02),
     "RectifiedLinear": RateDerivative("RectifiedLinear", 1),
     "SpikingRectifiedLinear": RateDerivative("RectifiedLinear", 1),

@@ -13,6 +13,11 @@ In the simulator :math:`E_{t+1} = E_t - g\,dt\,E_{t-m}` for an error delayed by 
 simulator steps. m is 0 if all connections of the loop have ``synapse=None``; ``z**-k``
 adds k. This approximates the equation above with :math:`\theta = (m + 1/2)\,dt`. If
 ``dt`` is given, the limits are exact for the simulator.
+
+An error of several dimensions has the same limit in each dimension. If its delay is
+known, use `nengo.PES` with ``pre_synapse=z**-(n + 1)``. If the delay varies, or a plant
+is part of it, use `nengo_epes.EPES` with a trace that has the mean delay of the whole
+loop, and take this mean delay as :math:`\theta`.
 """
 
 from __future__ import annotations

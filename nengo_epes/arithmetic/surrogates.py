@@ -122,7 +122,7 @@ def from_lif_state(
     spiked: ArrayLike,
     dt: float,
 ) -> FloatArray:
-    """Return psi for `nengo.LIF` neurons in their state after a simulator step.
+    """Return psi for LIF or AdaptiveLIF neurons in their state after a simulator step.
 
     In the step of a spike, the voltage is 0 already, and the result is psi(1). (NEST
     uses psi of the voltage that overshot the threshold.) If the neuron was refractory
@@ -222,11 +222,11 @@ class RateDerivative:
 def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
     """Return psi if it fits these neurons; for "auto", choose a psi that fits.
 
-    "auto" supports Nengo's own types: PiecewiseLinear for LIF, else the slope of the
-    rate. For PoissonSpiking and similar types this is the slope of the mean output. The
-    caller who passes psi for a derived class asserts that its signals have the same
-    meaning. For AdaptiveLIF, such a psi ignores the adaptation. Izhikevich (in
-    millivolts) and AdaptiveLIFRate (not a function of J alone) have no psi.
+    "auto" supports Nengo's own types: PiecewiseLinear for LIF and AdaptiveLIF, else the
+    slope of the rate. For PoissonSpiking and similar types this is the slope of the
+    mean output. The caller who passes psi for a derived class asserts that its signals
+    have the same meaning. Izhikevich (in millivolts) and AdaptiveLIFRate (not a
+    function of J alone) have no psi.
 
     Parameters
     ----------
@@ -254,13 +254,14 @@ def suitable(psi: Psi | str, neuron_type: Any) -> Psi:
         return psi
     elif isinstance(psi, RateDerivative) and psi.response == rate:
         return psi
-    elif auto and name == "LIF":
+    elif auto and name in ("LIF", "AdaptiveLIF"):
         return PiecewiseLinear()
     elif auto and rate in SLOPES:
         taus = {tau: getattr(neuron_type, tau) for tau in TAUS.get(rate, ())}
         return RateDerivative(rate, getattr(neuron_type, "amplitude", 1.0), **taus)
     raise ValueError(
-        f"psi = {psi!r} is not right for {neuron_type!r}: 'auto' is for nengo.LIF and "
-        f"{[*SLOPES]}, with spikes too; give a surrogate explicitly, PiecewiseLinear() "
-        "for what is derived from LIF, or a RateDerivative for what is from the others"
+        f"psi = {psi!r} is not right for {neuron_type!r}: 'auto' is for nengo.LIF, "
+        f"AdaptiveLIF and {[*SLOPES]}, with spikes too; give a surrogate explicitly, "
+        "PiecewiseLinear() for what is derived from LIF, or a RateDerivative for what "
+        "is from the others"
     )

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = [
     "accumulate",
+    "adapt",
     "dutch",
     "limit_change",
     "replace",
@@ -94,7 +95,7 @@ def accumulate(
         Between 0 (no memory) and 1, from `trace_decay`.
     eligibility : (rows,) array
         Characteristic eligibility of every row.
-    activities : (n_pre,) array
+    activities : (n_pre,) or (rows, n_pre) array
         Presynaptic activities in hertz.
     scratch : (rows, n_pre) array
         Overwritten.
@@ -108,11 +109,60 @@ def accumulate(
     """
     if eligibility.size == 1:  # no outer product is needed
         gain = (1.0 - float(decay)) * eligibility.item()
-        np.multiply(activities, gain, scratch[0])
+        np.multiply(activities, gain, out=scratch)
     else:
-        np.multiply.outer((1.0 - decay) * eligibility, activities, out=scratch)
+        np.multiply(((1.0 - decay) * eligibility)[:, None], activities, out=scratch)
     np.multiply(trace, decay, trace)
     np.add(trace, scratch, trace)
+
+
+def adapt(
+    difference: FloatArray,
+    adaptation: FloatArray,
+    decay: float,
+    increment: FloatArray,
+    activities: FloatArray,
+) -> None:
+    r"""Subtract the derivative of the neurons' adaptation, and advance it, in place.
+
+    .. math::
+
+       d_{ij} = a_j - n_{ij}, \qquad
+       n_{ij} \leftarrow \rho\, n_{ij} + \beta_i\, d_{ij}
+
+    with the presynaptic activities :math:`a` and the derivative :math:`n` of the
+    neurons' adaptation with respect to the weights. The adaptation is subtracted from
+    the input of a neuron, so its derivative is subtracted from the activities.
+
+    Parameters
+    ----------
+    difference : (n_post, n_pre) array
+        d, overwritten.
+    adaptation : (n_post, n_pre) array
+        n, advanced in place.
+    decay : float
+        rho, the factor by which the adaptation decays in a step.
+    increment : (n_post,) array
+        beta: increase of the adaptation by a spike times pseudo-derivative.
+    activities : (n_pre,) array
+        Presynaptic activities in hertz.
+
+    References
+    ----------
+    Bellec, G., et al. (2020). A solution to the learning dilemma for recurrent networks
+    of spiking neurons. Nature Communications, 11, 3625. In this article, the threshold
+    adapts.
+
+    Examples
+    --------
+    >>> d, n = np.empty((1, 1)), np.array([[1.0]])
+    >>> adapt(d, n, 0.5, increment=np.array([0.03]), activities=np.array([11.0]))
+    >>> print(d, n)
+    [[10.]] [[0.8]]
+    """
+    np.subtract(activities, adaptation, out=difference)
+    adaptation *= decay
+    adaptation += increment[:, None] * difference
 
 
 def replace(

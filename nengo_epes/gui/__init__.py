@@ -13,6 +13,7 @@ __all__ = ["MODELS", "model_files"]
 MODELS = {
     "delayed_error": "learn from a delayed error, with PES and with EPES",
     "bandit": "a Gaussian policy follows the best action, drawn live",
+    "pattern": "recurrent spiking neurons learn a pattern by e-prop",
     "cartpole": "an agent learns to balance a pole, which can be pushed",
     "lander": "an agent learns to land on the moon, or another task of Gymnasium",
 }

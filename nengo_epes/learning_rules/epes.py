@@ -28,7 +28,10 @@ from nengo_epes.learning_rules.feedback import (
     build_spread,
     feedback_matrix,
 )
-from nengo_epes.learning_rules.postsynaptic import build_post_derivative
+from nengo_epes.learning_rules.postsynaptic import (
+    build_adapted_activities,
+    build_post_derivative,
+)
 from nengo_epes.learning_rules.traces import (
     KINDS,
     as_signal,
@@ -90,7 +93,8 @@ class EPES(LearningRuleType):
     post_derivative : VoltageSurrogate or RateDerivative or "auto" or None, optional
         Pseudo-derivative :math:`\psi` of the post neurons; see
         `nengo_epes.surrogates`. "auto" chooses one for the neuron type. Only for
-        connections to neurons.
+        connections to neurons. With `nengo.AdaptiveLIF` and a VoltageSurrogate, the
+        trace takes the adaptation into account (Notes).
     trace_type : {"accumulating", "replacing", "dutch"}, optional
         Kind of trace; see `nengo_epes.updates`. "replacing" and
         "dutch" need a Lowpass as ``trace_synapse`` and one third factor. "replacing"
@@ -122,9 +126,9 @@ class EPES(LearningRuleType):
     BuildError
         When the model is built, if the sizes, ``feedback`` or ``post_derivative`` do
         not fit the connection, or the weights are not 2-D. If the trace does not fit
-        ``dt``, its kind or the bounded step. If the learning rate or the decay is too
-        large. If the connection has an equal rule, or any other rule next to
-        ``weight_bounds``.
+        ``dt``, its kind, the bounded step or the adaptation of the post neurons. If the
+        learning rate or the decay is too large. If the connection has an equal rule, or
+        any other rule next to ``weight_bounds``.
     SimulationError
         If an input or an activity diverges, a dutch trace is unstable, or a replacing
         trace receives a negative eligibility or activity.
@@ -143,6 +147,15 @@ class EPES(LearningRuleType):
     Let :math:`w` be the weights that the connection used in this step, and
     :math:`\lambda` the weight decay. Then each step adds :math:`\mathrm{clip}((1 -
     \lambda\,dt)\,w + \Delta w) - w`.
+
+    For `nengo.AdaptiveLIF` post neurons with a surrogate of their voltage, the trace
+    filters :math:`c_i (a_j - n_{ij})` instead of :math:`c_i a_j`. Here :math:`n` is the
+    derivative of the adaptation with respect to the weights [3]_:
+
+    .. math::
+
+       n_{ij} \leftarrow (1 - dt / \tau_n)\, n_{ij}
+       + (inc_n / \tau_n)\, \psi_i (a_j - n_{ij})
 
     ``EPES(size_td_error=d, size_eligibility=0, pre_synapse=None, trace_synapse=h)`` is
     ``nengo.PES(pre_synapse=h)`` with the error negated. With a TD error of -1, PES's
@@ -294,8 +307,9 @@ class EPESSim(Operator):
     signals : dict of str to Signal
         ``activities`` (n_pre,), ``port`` (size_in,), ``td_error`` (size_td_error,),
         ``third_factor`` (1,) or (n_post,), ``eligibility`` (n_post,), ``trace``,
-        ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (1,), and ``memory``, the
-        state of a bounded step.
+        ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (1,), ``memory``, the
+        state of a bounded step, and ``adapted`` (n_post, n_pre), the result of
+        `build_adapted_activities`, if there is one.
     trace_state : dict of str to Signal
         Further signals of the trace.
     rule_type : EPES
@@ -309,8 +323,9 @@ class EPESSim(Operator):
     -----
     1. sets ``[]``
     2. incs ``[]``
-    3. reads ``[activities, port, td_error, third_factor, eligibility, weights]``, the
-       weights only if they decay or have bounds
+    3. reads ``[activities, port, td_error, third_factor, eligibility, weights,
+       adapted]``, the weights only if they decay or have bounds, the last only for
+       post neurons that adapt
     4. updates ``[delta, trace, n_steps, *trace_state, memory]``, the memory only if
        there is a bounded step
 
@@ -341,6 +356,10 @@ class EPESSim(Operator):
         self.reads = [signals[name] for name in names]
         if rule_type.weight_bounds is not None or rule_type.weight_decay > 0.0:
             self.reads.append(signals["weights"])
+        self.has_weights = len(self.reads) > len(names)
+        self.adapts = "adapted" in signals
+        if self.adapts:
+            self.reads.append(signals["adapted"])
         self.updates = [signals[name] for name in ("delta", "trace", "n_steps")]
         self.updates.extend(trace_state.values())
         if rule_type.step is not None:
@@ -369,7 +388,12 @@ class EPESSim(Operator):
     @property
     def weights(self):
         """(Signal or None) Weights, if the change depends on them."""
-        return self.reads[5] if len(self.reads) > 5 else None
+        return self.reads[5] if self.has_weights else None
+
+    @property
+    def adapted(self):
+        """(Signal or None) Activities for each post neuron, if these neurons adapt."""
+        return self.reads[-1] if self.adapts else None
 
     @property
     def delta(self):
@@ -407,6 +431,7 @@ class EPESSim(Operator):
         delta, trace_array = signals[self.delta], signals[self.trace]
         if self.equal_rows:
             trace_array, eligibility = trace_array[:1], eligibility[:1]
+        each = activities if self.adapted is None else signals[self.adapted]
         n_steps = signals[self.n_steps]
         weights = None if self.weights is None else signals[self.weights]
         memory = None if self.memory is None else signals[self.memory]
@@ -434,7 +459,7 @@ class EPESSim(Operator):
                 advances = False
                 trace.clear()
             elif advances:
-                trace.advance(n_steps.item(), eligibility, activities)
+                trace.advance(n_steps.item(), eligibility, each)
             if not scalar:
                 factor = (rate * dt) * third[:, None]
             elif memory is None:
@@ -509,7 +534,6 @@ def build_epes(model, epes, rule):
     """
     conn = rule.connection
     shape = learned_shape(model, conn)
-    check_trace(model, rule)
     if epes.weight_decay * model.dt > 1.0:
         raise BuildError(
             f"{conn}: weight_decay={epes.weight_decay:g} removes more than the whole "
@@ -547,6 +571,9 @@ def build_epes(model, epes, rule):
         model, conn, "broadcast" if is_vector else feedback, eligibility
     )
     at_post, psi = build_post_derivative(model, conn, epes.post_derivative, spread)
+    activities = build_activities(model, conn, epes.pre_synapse)
+    adapted = build_adapted_activities(model, conn, psi, activities)
+    check_trace(model, rule, adapts=adapted is not None)
 
     # one eligibility for all post dimensions: all rows of the trace are equal
     equal_rows = (
@@ -558,7 +585,7 @@ def build_epes(model, epes, rule):
     n_rows = 1 if equal_rows else shape[0]
     trace, state = build_trace(epes, (n_rows, shape[1]), model.dt, str(conn))
     signals = {
-        "activities": build_activities(model, conn, epes.pre_synapse),
+        "activities": activities,
         "port": port,
         "td_error": td_error,
         "third_factor": third_factor,
@@ -568,6 +595,8 @@ def build_epes(model, epes, rule):
         "trace": repeat_rows(trace, shape[0]) if equal_rows else trace,
         "n_steps": Signal(np.zeros(1, np.int64), name=f"{conn}.n_steps"),
     }
+    if adapted is not None:
+        signals["adapted"] = adapted
     if epes.step is not None:
         signals["memory"] = as_signal(epes.step.initial_state(), f"{conn}.step")
     model.add_op(EPESSim(signals, state, epes, equal_rows, tag=str(rule)))

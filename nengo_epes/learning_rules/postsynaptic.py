@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from nengo.builder.operator import ElementwiseInc, Operator, Reset
 from nengo.builder.signal import Signal
 from nengo.ensemble import Neurons
 from nengo.exceptions import BuildError
+from nengo.neurons import AdaptiveLIF
 
-from nengo_epes.arithmetic import surrogates
+from nengo_epes.arithmetic import surrogates, updates
 from nengo_epes.learning_rules.builder_tools import take_part
 
 
@@ -165,3 +167,93 @@ def build_post_derivative(model, conn, surrogate, spread):
     model.add_op(Reset(eligibility))
     model.add_op(ElementwiseInc(psi, spread, eligibility, tag=f"{conn}.post"))
     return eligibility, psi
+
+
+class AdaptedActivitiesSim(Operator):
+    """Subtracts the derivative of the post neurons' adaptation from pre activities.
+
+    Parameters
+    ----------
+    neuron_type : nengo.AdaptiveLIF
+        Type of the post neurons.
+    activities : Signal
+        Shape (n_pre,).
+    psi : Signal
+        Pseudo-derivative of the post neurons, shape (n_post,).
+    n_steps : Signal
+        Number of simulator steps, shape ().
+    adaptation : Signal
+        Derivative of the adaptation with respect to the weights, (n_post, n_pre).
+    adapted : Signal
+        The difference, shape (n_post, n_pre).
+    tag : str, optional
+        A label for debugging.
+
+    Notes
+    -----
+    1. sets ``[adapted]``
+    2. incs ``[]``
+    3. reads ``[activities, psi, n_steps]``
+    4. updates ``[adaptation]``
+    """
+
+    def __init__(
+        self, neuron_type, activities, psi, n_steps, adaptation, adapted, tag=None
+    ):
+        super().__init__(tag=tag)
+        self.neuron_type = neuron_type
+        self.sets = [adapted]
+        self.incs = []
+        self.reads = [activities, psi, n_steps]
+        self.updates = [adaptation]
+
+    def make_step(self, signals, dt, rng):
+        """Make the function of one simulator step."""
+        activities, psi, n_steps = (signals[signal] for signal in self.reads)
+        adapted, adaptation = signals[self.sets[0]], signals[self.updates[0]]
+        tau, amplitude = self.neuron_type.tau_n, self.neuron_type.amplitude
+        # in the precision of the simulation, in which numpy multiplies
+        decay = np.array(1 - dt / tau, adaptation.dtype)
+        by_spike = np.array(amplitude * self.neuron_type.inc_n / tau, adaptation.dtype)
+        # psi makes the derivative decay faster, but not by more than half in a step
+        smallest, period = updates.subnormal_guard(0.5, adaptation.dtype)
+
+        def step_adapted_activities():
+            if n_steps.item() % period == 0:
+                # adapted is overwritten below
+                adaptation[np.abs(adaptation, out=adapted) < smallest] = 0.0
+            updates.adapt(adapted, adaptation, decay, by_spike * psi, activities)
+
+        return step_adapted_activities
+
+
+def build_adapted_activities(model, conn, psi, activities):
+    """Subtract the derivative of the post neurons' adaptation from pre activities.
+
+    Parameters
+    ----------
+    model : nengo.builder.Model
+        The model to build into.
+    conn : nengo.Connection
+        The connection that learns.
+    psi : Signal or None
+        Pseudo-derivative of the post neurons, from `build_post_derivative`.
+    activities : Signal
+        Presynaptic activities, shape (n_pre,).
+
+    Returns
+    -------
+    Signal or None
+        Shape (n_post, n_pre); None without psi, or if the neurons do not adapt.
+    """
+    post = (
+        conn.post_obj.ensemble if isinstance(conn.post_obj, Neurons) else conn.post_obj
+    )
+    if psi is None or not isinstance(post.neuron_type, AdaptiveLIF):
+        return None
+    shape = (psi.size, activities.size)
+    adaptation = Signal(shape=shape, name=f"{conn}.adaptation_derivative")
+    adapted = Signal(shape=shape, name=f"{conn}.adapted_activities")
+    signals = activities, psi, model.step, adaptation, adapted
+    model.add_op(AdaptedActivitiesSim(post.neuron_type, *signals, tag=str(conn)))
+    return adapted

@@ -28,7 +28,8 @@ Trace = namedtuple("Trace", ["advance", "clear", "change", "decay", "forget"])
 Trace.__doc__ = """The functions of one simulator step.
 
 ``advance(n_steps, eligibility, activities)`` adds the contribution of this step, the
-``n_steps``-th of the simulation. ``clear()`` sets the trace and its further state to 0.
+``n_steps``-th of the simulation. The activities are (n_pre,), or (n_post, n_pre) if
+each post neuron has its own. ``clear()`` sets the trace and its further state to 0.
 ``change(factor, out)`` writes the weight change to ``out``; a dutch trace stores it.
 ``decay`` is the decay factor of one step, or None if the trace does not decay
 exponentially. ``forget(n_steps)`` is called in every step and sets small entries to 0:
@@ -42,7 +43,7 @@ def is_exponential(synapse):
     return type(synapse) is Lowpass and synapse.analog and synapse.method == "zoh"
 
 
-def check_trace(model, rule):
+def check_trace(model, rule, adapts=False):
     """Validate the trace synapse against the kind of trace and the simulator's step.
 
     Parameters
@@ -52,6 +53,8 @@ def check_trace(model, rule):
     rule : nengo.connection.LearningRule
         Rule of a type with ``trace_synapse``, ``trace_type``, ``step`` and
         ``controls``.
+    adapts : bool, optional
+        Whether the trace takes the adaptation of the post neurons into account.
 
     Raises
     ------
@@ -59,7 +62,8 @@ def check_trace(model, rule):
         If the time constant is shorter than ``dt`` and the trace cannot be held, or is
         so long that a step adds nothing. If the kind of trace or the bounded step needs
         an exponential decay and the synapse has none. If a dutch trace has a bounded
-        step.
+        step. If the post neurons adapt and the trace is not an accumulating one without
+        a bounded step.
     """
     conn, rule_type = rule.connection, rule.learning_rule_type
     synapse, kind = rule_type.trace_synapse, rule_type.trace_type
@@ -94,6 +98,12 @@ def check_trace(model, rule):
                 f"exponentially, but trace_synapse is {synapse}; use "
                 "nengo.Lowpass(tau) or None"
             )
+    if adapts and (kind != "accumulating" or rule_type.step is not None):
+        raise BuildError(
+            f"{conn}: traces of adapting neurons cannot be combined with "
+            f"trace_type={kind!r} and step={rule_type.step}; use "
+            "trace_type='accumulating' and step=None, or nengo.LIF neurons"
+        )
 
 
 def build_trace(rule_type, shape, dt, label):
@@ -182,7 +192,8 @@ def _exponential(kind, trace, decay, delta, dt, tag):
         if kind == "replacing":
             _check_not_negative(tag, n_steps * dt, eligibility, activities)
         for rows, block, space in blocks:
-            add(block, factor, eligibility[rows], activities, space)
+            of_rows = activities if activities.ndim == 1 else activities[rows]
+            add(block, factor, eligibility[rows], of_rows, space)
 
     def forget(n_steps):
         if decay and n_steps % period == 0:
@@ -210,7 +221,7 @@ def _any_synapse(synapse, trace, state, dt, rng):
 
     def advance(n_steps, eligibility, activities):
         # a new array, because a synapse may store the array that it receives
-        contribution = np.multiply.outer(eligibility, activities)
+        contribution = eligibility[:, None] * activities
         trace[...] = step(n_steps * dt, contribution.reshape(-1)).reshape(trace.shape)
 
     def clear():

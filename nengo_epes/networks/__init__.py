@@ -15,6 +15,7 @@ from nengo_epes.networks.features import (
 from nengo_epes.networks.learned_decoders import LearnerSettings
 from nengo_epes.networks.normalization import ObservationNormalization, RewardScaling
 from nengo_epes.networks.policies import GaussianPolicy, SoftmaxPolicy
+from nengo_epes.networks.rate_regularization import RateRegularization
 from nengo_epes.networks.td_error import TDError
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LearnerSettings",
     "NormalizedExponential",
     "ObservationNormalization",
+    "RateRegularization",
     "RewardScaling",
     "SoftmaxPolicy",
     "TDError",
