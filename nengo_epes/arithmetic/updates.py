@@ -119,7 +119,7 @@ def accumulate(
 def adapt(
     difference: FloatArray,
     adaptation: FloatArray,
-    decay: float,
+    decay: float | FloatArray,
     increment: FloatArray,
     activities: FloatArray,
 ) -> None:
