@@ -125,8 +125,8 @@ START = {
 
 @pytest.mark.parametrize("name", START)
 def test_quiet(name, trained, tmp_path, capsys, monkeypatch):
-    """A start line comes before the work, and progress ends with its total; `--quiet` hides
-    both, and prints the same results."""
+    """A start line comes before the work, and progress ends with its total;
+    `--quiet` hides both, and prints the same results."""
     monkeypatch.setattr(runs, "WINDOW", 5)
     texts = []
     for quiet in ([], ["--quiet"]):
@@ -138,9 +138,8 @@ def test_quiet(name, trained, tmp_path, capsys, monkeypatch):
         texts.append((out.replace(str(folder), ""), err))
     (first, *results), progress_lines = texts[0][0].splitlines(), texts[0][1]
     assert first.startswith(START[name])
-    assert re.match(
-        r"([\d,]+) of \1 (steps|episodes), ", progress_lines.splitlines()[-1]
-    )
+    last = progress_lines.splitlines()[-1]
+    assert re.match(r"([\d,]+) of \1 (steps|episodes), ", last)
     out, err = texts[1]
     assert err == ""
     # rounding differs between two builds of a network

@@ -133,7 +133,7 @@ class Silent(Watched):
     [
         (
             Counter,
-            r"filmed \(got metadata\['render_modes'\] = \[\]\); write a method r",
+            r"filmed \(got metadata\['render_modes'\] = \[\]\); write a m",
         ),
         (
             lambda: TimeLimit(Watched(), 3),
