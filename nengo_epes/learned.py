@@ -12,6 +12,7 @@ the file.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from nengo.builder import Signal
 from nengo.builder.ensemble import BuiltEnsemble
 from nengo.connection import LearningRule
-from nengo.exceptions import SimulatorClosed
+from nengo.exceptions import NengoWarning, SimulatorClosed
 
 from nengo_epes import archive
 
@@ -167,6 +168,7 @@ def save(sim: nengo.Simulator, path: PathLike) -> None:
             "attribute": item.attribute,
             "label": str(item.conn),
             "shape": item.signal.shape,
+            "pre_tuning": _pre_tuning(sim, item),
         }
         for item in learned
     ]
@@ -177,9 +179,12 @@ def load(sim: nengo.Simulator, path: PathLike) -> None:
     """Load what another simulation has learned.
 
     The network must have as many learned connections as the saved network, in the same
-    order and with weights of the same shapes. Labels, seeds, ``dt`` and the
-    floating-point precision may differ. Everything is checked before anything is
-    written.
+    order and with weights of the same shapes. Labels, ``dt`` and the floating-point
+    precision may differ. Everything is checked before anything is written.
+
+    Weights are useful only for the neurons that learned them, and another seed draws
+    other neurons. If an ensemble has its own ``seed``, it keeps its neurons when other
+    parts of the network change.
 
     Parameters
     ----------
@@ -198,6 +203,17 @@ def load(sim: nengo.Simulator, path: PathLike) -> None:
     OSError
         If the file cannot be read.
 
+    Warns
+    -----
+    NengoWarning
+        If the pre neurons of a connection have other gains, biases or encoders than the
+        neurons that learned. The weights are loaded all the same. Files that were saved
+        in another floating-point precision are not compared.
+
+    See Also
+    --------
+    freeze : the network without learning rules, after a load
+
     Notes
     -----
     A learning rule computes a change in one simulator step, and Nengo adds it in the
@@ -214,6 +230,12 @@ def load(sim: nengo.Simulator, path: PathLike) -> None:
     """
     _check_open(sim)
     learned, stored = _find_learned(sim), _read(path)
+    if not learned:
+        raise ValueError(
+            f"{path}: stores {len(stored)} learned arrays, but no connection of the "
+            "network has a learning rule (got 0 learned arrays); load into the network "
+            "with its learning rules, then remove them with learned.freeze"
+        )
     if len(learned) != len(stored):
         raise ValueError(
             f"{path}: stores {len(stored)} learned arrays, but the network has "
@@ -224,6 +246,9 @@ def load(sim: nengo.Simulator, path: PathLike) -> None:
         _fit(path, target, entry, array)
         for target, (entry, array) in zip(learned, stored, strict=True)
     ]
+    for target, (entry, _) in zip(learned, stored, strict=True):
+        found = _pre_tuning(sim, target)
+        _warn_of_other_neurons(target.conn, entry.get("pre_tuning"), found)
     for target, value in zip(learned, values, strict=True):
         sim.signals[target.signal] = value
         for rule in _rules(target.conn):
@@ -374,6 +399,31 @@ def _find_learned(sim: nengo.Simulator) -> list[_Learned]:
             signal = sig[_owner(conn.post_obj)]["encoders"]
             found.append(_Learned(index, "encoders", conn, signal))
     return found
+
+
+def _pre_tuning(sim: nengo.Simulator, item: _Learned) -> str | None:
+    """Return the precision and a hash of the tuning of the pre neurons, as built."""
+    ens = _owner(item.conn.pre_obj)
+    if item.attribute != "weights" or not isinstance(ens, nengo.Ensemble):
+        return None
+    if isinstance(ens.neuron_type, nengo.Direct):  # no neurons
+        return None
+    built = sim.model.params[ens]
+    tuning = built.gain, built.bias, built.scaled_encoders
+    # another machine may round the last bits of a float64 in another way
+    content = b"".join(np.asarray(array, np.float32).tobytes() for array in tuning)
+    return f"{built.gain.dtype} {hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def _warn_of_other_neurons(conn: nengo.Connection, saved: Any, found: Any) -> None:
+    # an old file has no hash; hashes of different precision cannot be compared
+    if saved and found and saved != found and saved.split()[0] == found.split()[0]:
+        warnings.warn(
+            f"{conn}: the pre neurons differ from those that learned (got the tuning "
+            f"{found}, saved {saved}); set seed= on the ensemble",
+            NengoWarning,
+            stacklevel=3,
+        )
 
 
 def _finite(array: FloatArray, name: object) -> FloatArray:

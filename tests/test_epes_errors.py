@@ -164,6 +164,27 @@ def test_wrong_dimensions_on_the_port():
                 nengo.Connection(nengo.Node(np.zeros(size)), conn.learning_rule)
 
 
+def test_wrong_dimensions_of_the_third_factor():
+    """If the port is the third factor alone, the message names size_td_error= instead
+    of a slice; with that setting the connection is accepted."""
+    with nengo.Network():
+        error, a = nengo.Node([0.0, 0.0]), nengo.Ensemble(20, 2)
+
+        def connect_error(**options):
+            rule = EPES(size_eligibility=0, **options)
+            post = nengo.Node(size_in=2)
+            conn = nengo.Connection(a, post, learning_rule_type=rule)
+            nengo.Connection(error, conn.learning_rule)
+
+        match = r"\(2\) not equal.*\(1: td_error 1; set size_td_error= to"
+        with pytest.raises(ValidationError, match=match) as caught:
+            connect_error()
+        assert "slice" not in str(caught.value)
+        with pytest.raises(ValidationError, match=r"such as .*\[rule.td_error\]"):
+            connect_error(controls=("hold", "reset"))
+        connect_error(size_td_error=2)
+
+
 @pytest.mark.parametrize(
     ("missing", "name"),
     [

@@ -28,6 +28,8 @@ pytestmark = [
 COMMAND = [sys.executable, "-u", "-m", "nengo_epes", "gui"]
 # timeout in seconds for a reaction of the page
 PATIENCE = 60
+# Nengo GUI 0.6 draws a Raster once before it sets the range of its axis
+RASTER_MESSAGE = 'attribute transform: Trailing garbage, "translate(0,NaN)"'
 SIZE = 1400, 900
 # of simulated time, after which the page is worth a picture
 SHOWN_AT = {
@@ -119,7 +121,8 @@ class Page:
         assert self.ask("Nengo.ace.console_error.textContent") == ""
         assert self.ask("document.querySelectorAll('.ace_error').length") == 0
         log = self.driver.get_log("browser")
-        assert [entry for entry in log if entry["level"] == "SEVERE"] == []
+        severe = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+        assert [message for message in severe if RASTER_MESSAGE not in message] == []
 
 
 @pytest.fixture
@@ -152,13 +155,13 @@ def test_model_in_a_browser(server, driver):
     layout = model_files(name)[f"{name}.py.cfg"]
     driver.get(address)
     page = Page(driver)
-    shown = len(re.findall(r"components\.(Value|Slider|HTMLView)\(", layout))
+    shown = len(re.findall(r"components\.(Value|Slider|Raster|HTMLView)\(", layout))
     wait_until(lambda: page.graphs == shown and page.code)
     assert page.code == model_files(name)[f"{name}.py"]
 
     page.press("pause")
     # a plot has at least one curve
-    n_least = len(re.findall(r"components\.(Value|HTMLView)\(", layout))
+    n_least = len(re.findall(r"components\.(Value|Raster|HTMLView)\(", layout))
     wait_until(lambda: page.time > 0.1)
     page.wait_until_all_move(n_least)
     page.check()

@@ -11,10 +11,10 @@ import zipfile
 import nengo
 import numpy as np
 import pytest
-from nengo.exceptions import SimulatorClosed
+from nengo.exceptions import NengoWarning, SimulatorClosed
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes import EPES, GaussianREINFORCE, learned
+from nengo_epes import EPES, GaussianREINFORCE, archive, learned
 from nengo_epes.networks import GaussianPolicy
 
 N_PRE, N_POST = 31, 23
@@ -687,15 +687,103 @@ def test_rules_of_nengo(rule, tmp_path):
 
 
 def test_another_network_of_the_same_shape(tmp_path):
-    """Weights can be loaded into a network with another seed, label and dt."""
+    """Weights can be loaded into a network with another seed, label and dt. Each of the
+    four connections gives a warning that its pre neurons differ."""
     path = tmp_path / "model.npz"
     expected = trained(many_rules(), path)
     other = many_rules(seed=99)
     other.learned[0].label = "another"
     with nengo.Simulator(other, dt=0.0005) as sim:
         sim.run_steps(7)
-        learned.load(sim, path)
+        with pytest.warns(NengoWarning) as caught:
+            learned.load(sim, path)
         assert_all_equal(arrays(sim, other), expected)
+    for conn, warning in zip(other.learned, caught, strict=True):
+        assert f"{conn}: the pre neurons differ" in str(warning.message)
+        assert "set seed= on the ensemble" in str(warning.message)
+
+
+def one_ensemble(n_before=0, seed=0, neurons=False, **options):
+    """Return a network in which one ensemble learns after `n_before` others."""
+    with nengo.Network(seed=seed) as net:
+        for _ in range(n_before):
+            nengo.Ensemble(10, 1)
+        pre, node = nengo.Ensemble(N_PRE, 2, **options), nengo.Node(size_in=2)
+        kind = "neurons to node" if neurons else "ensemble to node"
+        arguments = ends(kind, pre, None, node)
+        nengo.Connection(**arguments, learning_rule_type=nengo.PES())
+    return net
+
+
+TUNING = {
+    "gain": np.linspace(1, 2, N_PRE),
+    "bias": np.linspace(1.1, 2, N_PRE),
+    "encoders": np.random.RandomState(6).normal(size=(N_PRE, 2)),
+}
+
+
+@pytest.mark.parametrize("neurons", [False, True])
+@pytest.mark.parametrize(
+    ("before", "after", "differ"),
+    [
+        ({}, {}, False),
+        ({}, {"seed": 1}, True),
+        ({}, {"n_before": 2}, True),
+        ({"seed": 1, **TUNING}, {"seed": 2, **TUNING}, False),
+        (TUNING, {**TUNING, "gain": TUNING["gain"] * 1.001}, True),
+        (TUNING, {**TUNING, "bias": TUNING["bias"] + 0.001}, True),
+        (TUNING, {**TUNING, "encoders": -TUNING["encoders"]}, True),
+        (TUNING, {**TUNING, "radius": 1.001}, True),
+    ],
+)
+def test_neurons_that_did_not_learn(before, after, differ, neurons, tmp_path):
+    """`load` warns if and only if gain, bias or scaled encoders of the pre neurons
+    differ from those of the saved network."""
+    path = tmp_path / "model.npz"
+    with nengo.Simulator(one_ensemble(neurons=neurons, **before)) as sim:
+        learned.save(sim, path)
+    with nengo.Simulator(one_ensemble(neurons=neurons, **after)) as sim:
+        if differ:
+            with pytest.warns(NengoWarning, match="pre neurons differ"):
+                learned.load(sim, path)
+        else:
+            learned.load(sim, path)  # a warning would be an error
+
+
+def test_seed_of_an_ensemble_keeps_its_neurons(tmp_path):
+    """An ensemble with its own seed keeps its neurons in another network."""
+    path, options = tmp_path / "model.npz", {"n_before": 3, "seed": 5}
+    found = [one_ensemble(), one_ensemble(**options)]
+    for net in found:
+        net.connections[0].pre_obj.seed = 7
+    with nengo.Simulator(found[0]) as sim:
+        learned.save(sim, path)
+    with nengo.Simulator(found[1]) as sim:
+        learned.load(sim, path)  # a warning would be an error
+
+
+def test_files_without_a_hash(tmp_path):
+    """A file that stores no hash of the pre neurons loads without a warning."""
+    path = tmp_path / "model.npz"
+    with nengo.Simulator(one_ensemble()) as sim:
+        learned.save(sim, path)
+    header, stored = archive.read(path, learned.KIND)
+    assert all(entry.pop("pre_tuning") for entry in header["learned"])
+    archive.write(path, learned.KIND, header, stored)
+    with nengo.Simulator(one_ensemble(seed=1)) as sim:
+        learned.load(sim, path)  # a warning would be an error
+
+
+def test_load_into_a_network_without_rules(tmp_path):
+    """A load into a network without learning rules is refused; the message names the
+    way, which is `freeze`."""
+    path = tmp_path / "model.npz"
+    trained(many_rules(), path)
+    with nengo.Network() as net:
+        nengo.Connection(nengo.Ensemble(25, 2), nengo.Node(size_in=2))
+    match = "no connection of the network has a learning rule.*learned.freeze"
+    with refused(net, match) as sim:
+        learned.load(sim, path)
 
 
 @pytest.mark.parametrize("bits", ["32", "64"])

@@ -20,19 +20,23 @@ synapse, membrane, readout = nengo.Lowpass(0.005), nengo.Lowpass(0.02), 0.03
 with nengo.Network(seed=0) as model:
     spikes = nengo.Node(lambda t: noise[round(t * 1000) % period])
     target = nengo.Node(lambda t: pattern[round(t * 1000) % period])
+    # input and recurrent spikes, because Nengo GUI 0.6 draws no learning signal of a
+    # connection from an ensemble to itself
+    n_pre = n_inputs + n
     relay = nengo.Ensemble(
-        n_inputs,
+        n_pre,
         1,
         neuron_type=nengo.RectifiedLinear(),
-        gain=np.ones(n_inputs),
-        bias=np.zeros(n_inputs),
-        label="inputs",
+        gain=np.ones(n_pre),
+        bias=np.zeros(n_pre),
+        label="all spikes",
     )
     neurons = nengo.Ensemble(n, 1, gain=np.ones(n), bias=rng.uniform(0.2, 0.8, n))
     shown = nengo.Node(size_in=2, label="output, target")
     error = nengo.Node(size_in=1, label="error")
     signal = nengo.Node(size_in=n, label="learning signal")
-    nengo.Connection(spikes, relay.neurons, synapse=None)
+    nengo.Connection(spikes, relay.neurons[:n_inputs], synapse=None)
+    nengo.Connection(neurons.neurons, relay.neurons[n_inputs:], synapse=None)
     nengo.Connection(target, shown[1], synapse=None)
     nengo.Connection(shown, error, transform=[[1, -1]], synapse=None)
     # random feedback, and a pull to 10 Hz
@@ -41,29 +45,24 @@ with nengo.Network(seed=0) as model:
     rates = RateRegularization(neurons.neurons, strength=3e-6)
     nengo.Connection(rates.output, signal, synapse=None)
 
-    def learn(pre, size):
-        """Let the weights from some neurons learn by e-prop."""
-        rule = EPES(
-            0.05 * pre.n_neurons,
-            pre_synapse=synapse.combine(membrane),
-            trace_synapse=readout,
-            size_td_error=n,
-            size_eligibility=0,
-            feedback="rows",
-            post_derivative="auto",
-        )
-        weights = size * rng.randn(n, pre.n_neurons) / np.sqrt(pre.n_neurons) / 33
-        conn = nengo.Connection(
-            pre.neurons,
-            neurons.neurons,
-            transform=weights,
-            synapse=synapse,
-            learning_rule_type=rule,
-        )
-        nengo.Connection(signal, conn.learning_rule, synapse=None)
-
-    learn(relay, 1.0)
-    learn(neurons, 0.5)
+    rule = EPES(
+        0.05 * n_pre,
+        pre_synapse=synapse.combine(membrane),
+        trace_synapse=readout,
+        size_td_error=n,
+        size_eligibility=0,
+        feedback="rows",
+        post_derivative="auto",
+    )
+    size = np.repeat([1 / np.sqrt(n_inputs), 0.5 / np.sqrt(n)], [n_inputs, n])
+    conn = nengo.Connection(
+        relay.neurons,
+        neurons.neurons,
+        transform=rng.randn(n, n_pre) * size / 33,
+        synapse=synapse,
+        learning_rule_type=rule,
+    )
+    nengo.Connection(signal, conn.learning_rule, synapse=None)
     out = nengo.Connection(
         neurons.neurons,
         shown[0],

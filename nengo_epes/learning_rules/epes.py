@@ -248,6 +248,8 @@ class EPES(LearningRuleType):
         advice = "connect to a slice, such as conn.learning_rule[rule.td_error]"
         if self.size_eligibility:
             advice += ", or use EPES(size_eligibility=0) if there is no eligibility"
+        elif not self.controls:  # the third factor alone
+            advice = "set size_td_error= to the dimensions of the third factor"
         return parameters.PortSize(sum(sizes.values()), f"{slices}; {advice}")
 
     def _check_vector(self):
