@@ -159,7 +159,7 @@ class Environment(nengo.Process):
 
     See Also
     --------
-    open_environment_of : the Gymnasium environment of a simulator
+    nengo_epes.rl.environment.open_environment_of : the Gymnasium environment of a simulator
 
     Notes
     -----
