@@ -159,7 +159,7 @@ class Environment(nengo.Process):
 
     See Also
     --------
-    nengo_epes.rl.environment.open_environment_of : the Gymnasium environment of a simulator
+    nengo_epes.rl.environment.open_environment_of : its Gymnasium environment
 
     Notes
     -----
