@@ -292,7 +292,9 @@ def main():
                 "runs": found[case],
             }
             print(case, table[case]["median"], values.min(), values.max(), flush=True)
-        text = json.dumps({"command": f"python benchmarks/eprop.py {task}", **table})
+        text = json.dumps(
+            {"command": f"python benchmarks/eprop.py {task}", "cases": table}
+        )
         path = RESULTS / f"eprop_{task}.json"
         write_atomically(path, lambda out, text=text: out.write_text(text + "\n"))
 

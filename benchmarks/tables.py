@@ -59,7 +59,7 @@ def one_setting(tasks, names=None):
         cells = [title, f"{task['environment steps']:,}"]
         for kind in ("exploring", "greedy"):
             seeds = task[kind]["seeds"]
-            cells.append(f"{_number(statistics.median(seeds))} ({_number(min(seeds))})")
+            cells.append(_median_and_worst(seeds))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -87,13 +87,101 @@ def replace_block(text, name, block):
     return new
 
 
+def results(name):
+    """Return the content of a results file, None if there is none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def peers(ours, theirs):
+    """Return the Markdown table of all algorithms, while they explore.
+
+    Parameters
+    ----------
+    ours, theirs : dict of str to dict
+        The tasks of ``one_setting_rate.json`` and of ``peers.json``.
+
+    Returns
+    -------
+    str
+    """
+    names = [*dict.fromkeys(name for row in theirs.values() for name in row)]
+    names.remove("environment steps")
+    lines = [f"| task | Agent | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for task, row in theirs.items():
+        cells = [task, _median_and_worst(ours[task]["exploring"]["seeds"])]
+        for name in names:
+            found = row.get(name, {}).get("exploring")
+            cells.append(_median_and_worst(found["seeds"]) if found else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ablations(full, reduced):
+    """Return the Markdown table of an agent without one of its parts.
+
+    Parameters
+    ----------
+    full, reduced : dict of str to dict
+        The tasks of ``one_setting_rate.json`` and of ``one_setting_ablations.json``,
+        with names such as "Pendulum-v1, no traces".
+
+    Returns
+    -------
+    str
+    """
+    tasks = [*dict.fromkeys(name.split(", ")[0] for name in reduced)]
+    parts = [*dict.fromkeys(name.split(", ")[1] for name in reduced)]
+    lines = [f"| | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
+    for part in ["all parts", *parts]:
+        cells = [part]
+        for task in tasks:
+            row = full[task] if part == "all parts" else reduced.get(f"{task}, {part}")
+            # the noise of a continuous policy hides what its mean has learned
+            kind = "greedy" if task == "Pendulum-v1" else "exploring"
+            cells.append(_median_and_worst(row[kind]["seeds"]) if row else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def eprop(cases):
+    """Return the Markdown table of one task of e-prop."""
+    lines = ["| | seeds | median | range |", "|---|---|---|---|"]
+    for name, case in cases.items():
+        low, high = min(case["results"]), max(case["results"])
+        median = statistics.median(case["results"])
+        lines.append(
+            f"| {name} | {case['seeds']} | {median:.3g} | {low:.3g} to {high:.3g} |"
+        )
+    return "\n".join(lines)
+
+
+def _median_and_worst(seeds):
+    return f"{_number(statistics.median(seeds))} ({_number(min(seeds))})"
+
+
 def main():
     """Write the tables."""
-    path = RESULTS / "one_setting_rate.json"
-    tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
-    for page, names in ((ROOT / "README.md", SHORT), (ROOT / "docs/results.md", None)):
+    rate = results("one_setting_rate")["tasks"]
+    blocks = {"one setting": one_setting(rate)}
+    if found := results("one_setting_lif"):
+        lif = {name.removesuffix(", lif"): row for name, row in found["tasks"].items()}
+        blocks["one setting, lif"] = one_setting(lif)
+    if found := results("one_setting_ablations"):
+        blocks["ablations"] = ablations(rate, found["tasks"])
+    if found := results("peers"):
+        blocks["peers"] = peers(rate, found["tasks"])
+    for task in ("pattern", "memory"):
+        if found := results(f"eprop_{task}"):
+            blocks[f"e-prop, {task}"] = eprop(found["cases"])
+    short = {"one setting": one_setting(rate, SHORT)}
+    for page, tables in (
+        (ROOT / "README.md", short),
+        (ROOT / "docs/results.md", blocks),
+    ):
         text = page.read_text(encoding="utf-8")
-        text = replace_block(text, "one setting", one_setting(tasks, names))
+        for name, block in tables.items():
+            text = replace_block(text, name, block)
         write_atomically(
             page, lambda path, text=text: path.write_text(text, encoding="utf-8")
         )

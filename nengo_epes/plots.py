@@ -128,7 +128,8 @@ def state_map(values, x, y, labels, what="value", ax=None, **limits):
     Parameters
     ----------
     values : (rows, columns) array_like
-        Quantity of each state, for example ``agent.value(observation)``.
+        Quantity of each state, for example ``agent.value(observation)``. Integers, such
+        as discrete actions, have one colour each; other numbers have a scale.
     x, y : (columns,), (rows,) array_like
         Coordinates of the states, ascending.
     labels : (str, str)
@@ -138,7 +139,7 @@ def state_map(values, x, y, labels, what="value", ax=None, **limits):
     ax : matplotlib.axes.Axes, optional
         Axes to draw into; None for a new figure.
     **limits
-        ``vmin`` and ``vmax`` of the colours.
+        ``vmin`` and ``vmax`` of the colours; by default the limits of the values.
 
     Returns
     -------
@@ -149,14 +150,26 @@ def state_map(values, x, y, labels, what="value", ax=None, **limits):
     ValidationError
         If the values do not have the shape (rows, columns).
 
+    Notes
+    -----
+    The map has two dimensions. For a longer observation, choose two of its entries and
+    fix the others, as in the example.
+
     Examples
     --------
+    The third entry of the observation is 0.5 in the whole map.
+
     >>> from matplotlib.figure import Figure
-    >>> labels = ("position (m)", "velocity (m/s)")
-    >>> ax = state_map([[0, 1]], [-1, 1], [0], labels, ax=Figure().subplots())
+    >>> from nengo_epes.rl import Agent
+    >>> x, y = [-1.0, 0.0, 1.0], [-1.0, 1.0]
+    >>> with Agent("Pendulum-v1", n_neurons=50) as agent:
+    ...     values = [[agent.value([a, b, 0.5]) for a in x] for b in y]
+    >>> labels = ("cosine", "sine")
+    >>> ax = state_map(values, x, y, labels, ax=Figure().subplots())
     >>> ax.collections[0].get_array().shape
-    (1, 2)
+    (2, 3)
     """
+    values = np.asarray(values)
     if np.shape(values) != (len(y), len(x)):
         raise ValidationError(
             f"must have the shape {(len(y), len(x))}, a row for each of y (got "
@@ -164,10 +177,19 @@ def state_map(values, x, y, labels, what="value", ax=None, **limits):
             attr="values",
         )
     ax = _subplots() if ax is None else ax
+    from matplotlib import colormaps
+    from matplotlib.ticker import MaxNLocator
+
     # from dark to light, for every eye and in grey
-    mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="cividis", **limits)
+    colours, ticks = colormaps["cividis"], None
+    if values.dtype.kind in "iu":  # a colour for each integer
+        low, high = limits.get("vmin", values.min()), limits.get("vmax", values.max())
+        limits = {"vmin": low - 0.5, "vmax": high + 0.5}
+        colours = colours.resampled(int(high - low) + 1)
+        ticks = MaxNLocator(integer=True)
+    mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap=colours, **limits)
     ax.set(xlabel=labels[0], ylabel=labels[1])
-    ax.figure.colorbar(mesh, ax=ax, label=what)
+    ax.figure.colorbar(mesh, ax=ax, label=what, ticks=ticks)
     return ax
 
 

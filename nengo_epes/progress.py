@@ -37,15 +37,18 @@ class Bar(NoBar):
         Number of units until the end.
     unit : str, optional
         Plural name of what is counted.
+    initial : float, optional
+        Number of units that were counted before.
 
     Examples
     --------
-    >>> with Bar(100, "steps") as bar:
+    >>> with Bar(100, "steps", initial=50) as bar:
     ...     bar.update(5)
     """
 
-    def __init__(self, total: float, unit: str = "steps") -> None:
-        self.total, self.unit, self.n, self.text = total, unit, 0.0, ""
+    def __init__(self, total: float, unit: str = "steps", initial: float = 0.0) -> None:
+        self.total, self.unit, self.text = total, unit, ""
+        self.initial = self.n = initial
         self._start = self._printed = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
 
@@ -71,8 +74,11 @@ class Bar(NoBar):
         return int(10 * self.n / self.total + 1e-6)  # parts of a unit add up inexactly
 
     def _print(self, now: float) -> None:
-        self._printed, rate = now, self.n / max(now - self._start, 1e-9)
-        line = f"{self.n / self.total:.0%} of {self.total:,} {self.unit}"
+        counted = self.n - self.initial
+        self._printed, rate = now, counted / max(now - self._start, 1e-9)
+        # parts of an episode: 0.2 of 2 episodes
+        number = f"{float(self.n):,.1f}".removesuffix(".0")
+        line = f"{number} of {self.total:,} {self.unit}"
         if rate > 0:
             left = datetime.timedelta(seconds=round((self.total - self.n) / rate))
             speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
@@ -85,7 +91,9 @@ class Bar(NoBar):
         print(line, end=end, file=sys.stderr, flush=True)
 
 
-def make_bar(total: float, progress_bar: bool | Callable[[float], Any]) -> Any:
+def make_bar(
+    total: float, progress_bar: bool | Callable[..., Any], initial: float = 0
+) -> Any:
     """Return a progress bar.
 
     Parameters
@@ -93,8 +101,10 @@ def make_bar(total: float, progress_bar: bool | Callable[[float], Any]) -> Any:
     total : float
         Number of units until the end.
     progress_bar : bool or callable
-        Whether to show a bar of tqdm. Also a function of ``total`` that returns a
-        context manager with the methods of `Bar`.
+        Whether to show a bar of tqdm. Also a function of ``total`` and ``initial`` that
+        returns a context manager with the methods of `Bar`.
+    initial : float, optional
+        Number of units that were counted before.
 
     Returns
     -------
@@ -111,8 +121,10 @@ def make_bar(total: float, progress_bar: bool | Callable[[float], Any]) -> Any:
     ...     bar.update()
     """
     if not isinstance(progress_bar, bool):
-        return progress_bar(total)
+        return progress_bar(total, initial=initial)
     if not progress_bar:
         return NoBar()
     tqdm = load("tqdm.auto", "environments").tqdm
-    return tqdm(total=total, mininterval=0.5, smoothing=0.05, unit_scale=True)
+    return tqdm(
+        total=total, initial=initial, mininterval=0.5, smoothing=0.05, unit_scale=True
+    )

@@ -16,7 +16,7 @@ import nengo
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.wrappers import NormalizeObservation
+from gymnasium.wrappers import NormalizeObservation, TimeLimit
 from nengo.exceptions import (
     NengoWarning,
     SimulationError,
@@ -27,7 +27,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from toy_environments import Anything, Corridor
 
 from nengo_epes import archive
+from nengo_epes.progress import NoBar
 from nengo_epes.rl import Agent, Episode, Settings, build_network
+from nengo_epes.rl import agent as agent_module
 from nengo_epes.rl.agent import FORMAT
 from nengo_epes.rl.environment import Environment, episode_seed
 from nengo_epes.rl.evaluation import FIRST_SEED, open_for_evaluation, run_episodes
@@ -380,6 +382,33 @@ def test_progress_bar(capsys):
     shown = capsys.readouterr().err
     assert "100/100" in shown
     assert f"return {mean:.1f}" in shown
+
+
+def test_progress_bar_counts_all_steps():
+    """A bar starts at the steps of earlier training."""
+    made = []
+
+    def bar(total, initial):
+        made.append((total, initial))
+        return NoBar()
+
+    with make() as agent:
+        for n_steps in (30, 20):
+            agent.learn(n_steps, progress_bar=bar)
+    assert made == [(30, 0), (50, 30)]
+
+
+def test_training_episodes_without_end(monkeypatch):
+    """An agent warns once if no episode ends, unless there is a time limit."""
+    monkeypatch.setattr(agent_module, "ENDLESS", 30)
+    with make(lambda: Anything(length=0)) as agent:
+        learn(agent, 29)
+        with pytest.warns(NengoWarning, match=r"in 30 steps.*TimeLimit\(env, 200"):
+            learn(agent, 1)
+        learn(agent, 30)  # a second warning would be an error
+    for quiet in (Anything, lambda: TimeLimit(Anything(length=0), 1000)):
+        with make(quiet) as agent:
+            learn(agent, 40)
 
 
 def test_closed():

@@ -49,6 +49,9 @@ def usage_error(arguments, capsys):
     ("words", "message"),
     [
         ("", "the following arguments are required: COMMAND"),
+        ("train", "are required: ENV, or --resume and --output"),
+        ("train --resume", "are required: ENV, or --resume and --output"),
+        ("study", "arguments are required: ENV"),
         ("train X --speed=1", "unrecognized arguments: --speed=1"),
         ("train X --neurons=wet", r"argument --neurons: invalid choice: 'wet' \(.*lif"),
         ("train X --steps=0", r"argument --steps: .*at least 1 \(got '0'\)$"),
@@ -122,8 +125,8 @@ START = {
 
 @pytest.mark.parametrize("name", START)
 def test_quiet(name, trained, tmp_path, capsys, monkeypatch):
-    """A start line comes before the work, and progress ends with 100 %; `--quiet` hides
-    both, and prints the same results."""
+    """A start line comes before the work, and progress ends with its total;
+    `--quiet` hides both, and prints the same results."""
     monkeypatch.setattr(runs, "WINDOW", 5)
     texts = []
     for quiet in ([], ["--quiet"]):
@@ -135,7 +138,8 @@ def test_quiet(name, trained, tmp_path, capsys, monkeypatch):
         texts.append((out.replace(str(folder), ""), err))
     (first, *results), progress_lines = texts[0][0].splitlines(), texts[0][1]
     assert first.startswith(START[name])
-    assert progress_lines.splitlines()[-1].startswith("100% of ")
+    last = progress_lines.splitlines()[-1]
+    assert re.match(r"([\d,]+) of \1 (steps|episodes), ", last)
     out, err = texts[1]
     assert err == ""
     # rounding differs between two builds of a network
@@ -154,10 +158,22 @@ def test_progress_in_a_file(monkeypatch, capsys):
             bar.update()
     lines = capsys.readouterr().err.splitlines()
     # 8 steps a second
-    assert lines[0] == "10% of 2,000 steps, 8 steps/s, 0:03:45 left, return 200"
-    assert lines[5] == "60% of 2,000 steps, 8 steps/s, 0:01:40 left, return 1200"
-    assert lines[9] == "100% of 2,000 steps, 8 steps/s, 0:00:00 left, return 2000"
+    assert lines[0] == "200 of 2,000 steps, 8 steps/s, 0:03:45 left, return 200"
+    assert lines[5] == "1,200 of 2,000 steps, 8 steps/s, 0:01:40 left, return 1200"
+    assert lines[9] == "2,000 of 2,000 steps, 8 steps/s, 0:00:00 left, return 2000"
     assert len(lines) == 10
+
+
+def test_progress_of_resumed_work(monkeypatch, capsys):
+    """Earlier units count for the position, and not for the speed."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with progress.Bar(15_000, initial=5000) as bar:
+        now[0] += 100.0
+        bar.update(4000)
+    # 40 steps a second, 6000 are left
+    line = "9,000 of 15,000 steps, 40 steps/s, 0:02:30 left"
+    assert capsys.readouterr().err.splitlines() == [line]
 
 
 def test_progress_in_parts(capsys):
@@ -166,9 +182,8 @@ def test_progress_in_parts(capsys):
         for _ in range(30):
             bar.update(0.1)
     lines = capsys.readouterr().err.splitlines()
-    assert [line.partition("%")[0] for line in lines] == [
-        str(percent) for percent in range(10, 101, 10)
-    ]
+    expected = ["0.3", "0.6", "0.9", "1.2", "1.5", "1.8", "2.1", "2.4", "2.7", "3"]
+    assert [line.partition(" of 3 episodes")[0] for line in lines] == expected
 
 
 def test_progress_in_a_terminal(monkeypatch, capsys):
@@ -185,7 +200,7 @@ def test_progress_in_a_terminal(monkeypatch, capsys):
     assert text.endswith("\n") and text.count("\n") == 1
     lines = text.rstrip("\n").split("\r")[1:]
     assert 15 <= len(lines) <= 21 and {len(line) for line in lines} == {59}
-    assert lines[-1].startswith("100% of 100 steps, 10 steps/s, 0:00:00 left")
+    assert lines[-1].startswith("100 of 100 steps, 10 steps/s, 0:00:00 left")
 
 
 @pytest.mark.parametrize("name", START)

@@ -506,8 +506,21 @@ def test_refused_environments():
         with pytest.raises(ValidationError, match=message):
             Environment(environment, **options)
     several.close()
-    with pytest.raises(gymnasium.error.NameNotFound):
-        Environment("NoSuchThing-v0")
+
+
+def test_ids_that_are_not_found(tmp_path, monkeypatch):
+    """The message names the module to import, the folder, or what a module lacks."""
+    remedy = "import the module that registers it, or write 'module:id'"
+    with pytest.raises(gymnasium.error.NameNotFound, match=f"^NoSuch-v0: .*{remedy}"):
+        Environment("NoSuch-v0")
+    with pytest.raises(
+        ModuleNotFoundError, match=r"^nowhere:A-v0: .*'nowhere'; run this in the folder"
+    ):
+        Environment("nowhere:A-v0")
+    (tmp_path / "importing.py").write_text("import no_such_dependency")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_dependenc"):
+        Environment("importing:A-v0")
 
 
 def test_actions_that_are_not_finite():

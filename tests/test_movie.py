@@ -9,6 +9,7 @@ import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from gymnasium.wrappers import TimeLimit
 from nengo.exceptions import NengoWarning, ValidationError
 from PIL import Image, ImageSequence
 from toy_environments import Counter
@@ -119,6 +120,35 @@ def test_environment_is_closed(fails, error, tmp_path):
         assert Watched.n_open == n_open
     assert (path.read_bytes() == b"before") is (error is not None)
     assert [x.name for x in tmp_path.iterdir()] == [path.name]
+
+
+class Silent(Watched):
+    """Environment with a render mode, but no method `render`."""
+
+    render = gymnasium.Env.render
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            Counter,
+            r"filmed \(got metadata\['render_modes'\] = \[\]\); write a m",
+        ),
+        (
+            lambda: TimeLimit(Watched(), 3),
+            r"render_mode='rgb_array' \(got .*'render_mode'\); accept render_mode=None",
+        ),
+        (Silent, r"render\(\) does not return a picture of shape"),
+    ],
+)
+def test_environment_that_cannot_be_filmed(make, message, tmp_path):
+    """The message says what the class or the constructor lacks."""
+    with Agent(make, n_neurons=40) as agent:
+        with pytest.raises(ValidationError, match=message) as error:
+            record(agent, tmp_path / "a.gif")
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_episode_without_end(tmp_path):

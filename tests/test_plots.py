@@ -121,6 +121,18 @@ def test_state_map_shows_each_value_at_its_state():
     assert ax.figure.axes[-1].get_ylabel() == "torque (N m)"
 
 
+def test_state_map_has_one_colour_for_each_integer():
+    """Actions -1, 0 and 1 have three colours, also if one of them is never the best."""
+    values = np.where(X + 0.0 * Y[:, None] > 0, 1, -1)
+    ax = plots.state_map(values, X, Y, LABELS, "thrust", axes(), vmin=-1, vmax=1)
+    mesh, bar = ax.collections[0], ax.figure.axes[-1]
+    bar.figure.canvas.draw()
+    assert len({tuple(colour) for colour in mesh.to_rgba(np.linspace(-1.5, 1.5))}) == 3
+    assert [t for t in bar.get_yticks() if -1.5 < t < 1.5] == [-1, 0, 1]
+    # each colour has the same width, around its integer
+    assert bar.get_ylim() == (-1.5, 1.5)
+
+
 def test_state_map_of_another_shape_is_refused():
     """Values whose rows belong to x are refused, with both shapes."""
     with pytest.raises(ValidationError, match=r"\(3, 5\).*got \(5, 3\)"):

@@ -117,6 +117,25 @@ def test_asked_to_end(number, tmp_path, monkeypatch, capsys):
     assert runs.read_run(tmp_path)["is_complete"]
 
 
+def test_resume_without_environment(trained, tmp_path, capsys, monkeypatch):
+    """The folder has the id; the start line says that steps are repeated, and progress
+    counts all steps."""
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    monkeypatch.setattr(runs, "EVERY", 100)
+    command = ["train", "--resume", "--output", str(folder)]
+    assert main([*command, "--steps=800"]) == 0
+    (folder / runs.AGENT).unlink()  # as after a lost machine
+    capsys.readouterr()
+    assert main(command) == 0
+    assert runs.read_run(folder)["trained_steps"] == 800
+    out, err = capsys.readouterr()
+    start = f"resuming {folder} from its last checkpoint; later steps are repeated"
+    assert out.splitlines()[0] == start
+    counts = [int(line.partition(" of 800 steps")[0]) for line in err.splitlines()]
+    assert min(counts) > 600 and counts[-1] == 800
+
+
 def test_tensorboard(tmp_path, monkeypatch):
     """Each episode's return and length are written."""
     import tensorboardX
@@ -171,10 +190,17 @@ def test_own_module(tmp_path, monkeypatch, capsys):
     # rewards of 10, 20, ... 50
     assert {e.episode_return for e in runs.read_run("a")["episodes"]} == {150.0}
     del sys.modules["own_environment"], gymnasium.registry["Own-v0"]
-    for command in ("evaluate", "movie"):
-        assert main([command, "a"]) == 1
-        assert f"--env {env}" in capsys.readouterr().err
+    for command, remedy in (
+        (["evaluate", "a"], f"--env {env}"),
+        (["movie", "a"], f"--env {env}"),
+        (["train", "--resume", "--output=a"], f"nengo-epes train {env} --resume ..."),
+    ):
+        assert main(command) == 1
+        assert capsys.readouterr().err.endswith(f"name it yourself: {remedy}\n")
     assert "own_environment" not in sys.modules
+    capsys.readouterr()
+    assert main(["movie", "a", "--env", env]) == 1
+    assert "cannot be filmed" in capsys.readouterr().err.splitlines()[-1]
     assert main(["evaluate", "a", "--episodes=2", "--env", env]) == 0
     assert json.loads((tmp_path / "a/evaluation.json").read_text())["mean"] == 150.0
     assert main(["train", env, "--resume", "--steps=40", "--output=a"]) == 0
@@ -211,19 +237,22 @@ def test_environment_without_end(tmp_path):
         (["train", "CartPole-v1", "--resume", "--seed=1", "--output={}"], "has seed 0"),
         (
             ["train", "CartPole-v1", "--resume", "--set=eta_actor=1", "--output={}"],
-            "has eta_actor 0.04 (got 1)",
+            "has eta_actor 0.04 (got 1); leave this out",
         ),
         (
             ["train", "Pendulum-v1", "--resume", "--output={}"],
-            "environment CartPole-v1",
+            "environment CartPole-v1 (got Pendulum-v1); leave this out",
         ),
         (["train", "CartPole-v1", "--resume", "--output={}/none"], "no run in"),
         (
             ["train", "CartPole-v1", "--resume", "--steps=2", "--output={}"],
             "at least 600 steps (got 2)",
         ),
-        (["train", "Chess-v77", "--output={}/a"], "Chess"),
-        (["train", "no_such_module:A-v0", "--output={}/a"], "no_such_module"),
+        (["train", "Chess-v77", "--output={}/a"], "Chess-v77: not registered"),
+        (
+            ["train", "no_such_module:A-v0", "--output={}/a"],
+            "no module 'no_such_module'; run this in the folder of its file",
+        ),
         (["evaluate", "{}/none"], "no run in"),
         (["evaluate", "{}", "--json={}"], "is a folder"),
         (["movie", "{}/none"], "no run in"),

@@ -30,6 +30,7 @@ def _evaluate(options: Namespace) -> None:
     shared.announce(options, f"evaluating {options.folder}")
     from nengo_epes.rl import runs
 
+    shared.check_named(options.folder, options.env, "--env {}")
     shared.find_modules(options.env)
     path = options.json or Path(options.folder) / runs.EVALUATION
     result = runs.evaluate_run(

@@ -32,6 +32,7 @@ def _movie(options: Namespace) -> None:
     from nengo_epes.rl import runs
     from nengo_epes.rl.movie import record
 
+    shared.check_named(options.folder, options.env, "--env {}")
     shared.find_modules(options.env)
     bar = shared.bar(options, "episodes")
     with runs.load_agent(options.folder, options.env) as agent:

@@ -11,6 +11,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nengo_epes.progress import Bar
@@ -57,13 +58,22 @@ def bar(options: Namespace, unit: str) -> Any:
     return False if options.quiet else partial(Bar, unit=unit)
 
 
-def add_agent(parser: ArgumentParser) -> None:
-    """Add the options that describe an agent and its training."""
+def add_agent(parser: ArgumentParser, nargs: str | None = None) -> None:
+    """Add the options that describe an agent and its training.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The parser.
+    nargs : str, optional
+        "?" if the environment can be omitted.
+    """
     from nengo_epes.rl.settings import Settings
 
     defaults = dataclasses.asdict(Settings())
     parser.add_argument(
         "environment",
+        nargs=nargs,
         metavar="ENV",
         help="Gymnasium id such as CartPole-v1, or module:Env-v0 with a module that "
         "can be in the current folder",
@@ -126,6 +136,28 @@ def find_modules(environment: str | None) -> None:
     """Let a module that the user has named be found in the current folder."""
     if environment and ":" in environment and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
+
+
+def check_named(folder: Path | str, environment: str | None, remedy: str) -> None:
+    """Refuse a run whose environment needs a module that the user has not named.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the run.
+    environment : str or None
+        Environment that the user gave.
+    remedy : str
+        Words to add to the command, with ``{}`` for the environment.
+    """
+    from nengo_epes.rl.run_files import read_record
+
+    stored = read_record(Path(folder))["environment"]
+    if environment is None and ":" in stored:
+        raise ValueError(
+            f"{folder}: the run is of {stored}, and no file decides which module is "
+            f"imported; name it yourself: {remedy.format(stored)}"
+        )
 
 
 def add_run(parser: ArgumentParser, episodes: int) -> None:

@@ -24,7 +24,7 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         "learned, its returns and checkpoints to a folder. Interrupt it at any time; "
         "--resume continues from the last checkpoint.",
     )
-    shared.add_agent(train)
+    shared.add_agent(train, nargs="?")
     train.add_argument(
         "--seed",
         type=shared.SEED,
@@ -37,7 +37,10 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         help="folder of the run (default: ENV-NEURONS-SEED)",
     )
     train.add_argument(
-        "--resume", action="store_true", help="resume the run in the folder"
+        "--resume",
+        action="store_true",
+        help="resume the run in the folder from its last checkpoint; with --output, "
+        "ENV can be omitted unless it is a module:Env-v0",
     )
     train.add_argument(
         "--tensorboard",
@@ -50,12 +53,21 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
 def _train(options: Namespace) -> None:
     env, neurons = options.environment, options.neurons or "rate"
     name = f"{env}-{neurons}-{options.seed or 0}"
+    if env is None and not (options.resume and options.output):
+        options.parser.error(
+            "the following arguments are required: ENV, or --resume and --output"
+        )
     folder = Path(options.output or re.sub(r"[^\w.-]", "-", name))
-    shared.announce(options, f"training {env}, in {folder}")
+    if options.resume:
+        start = f"resuming {folder} from its last checkpoint; later steps are repeated"
+    else:
+        start = f"training {env}, in {folder}"
+    shared.announce(options, start)
     from nengo_epes.rl import runs
 
     shared.find_modules(env)
     if options.resume:
+        shared.check_named(folder, env, "nengo-epes train {} --resume ...")
         _check_resumed(options, runs.read_run(folder), folder)
     else:
         seed, steps = options.seed or 0, options.steps or shared.STEPS
@@ -67,9 +79,8 @@ def _train(options: Namespace) -> None:
             runs.resume_run(folder, options.steps, env, callback, bar)
         except KeyboardInterrupt:
             print(f"interrupted; what was learned is in {folder}; to resume:")
-            print(
-                f"nengo-epes train {env} --resume --output {shlex.quote(str(folder))}"
-            )
+            words = ["train", *([env] if env else []), "--resume", "--output"]
+            print(shlex.join(["nengo-epes", *words, str(folder)]))
             # the status by which a shell reports a signal
             raise SystemExit(128 + (stopped or [signal.SIGINT])[0]) from None
     run = runs.read_run(folder)
@@ -90,8 +101,8 @@ def _check_resumed(options: Namespace, run: dict[str, Any], folder: Path) -> Non
     for name, value in given.items():
         if value not in (None, found[name]):
             raise ValueError(
-                f"{folder}: the run has {name} {found[name]} (got {value}); resume it "
-                "without this option, or choose another folder"
+                f"{folder}: the run has {name} {found[name]} (got {value}); leave this "
+                "out, or choose another folder"
             )
 
 

@@ -14,7 +14,7 @@ n, n_inputs, period = 20, 100, 1000  # neurons, spike trains, simulator steps
 rng = np.random.RandomState(0)
 noise = (rng.rand(period, n_inputs) < 0.05) * 1000.0  # 50 Hz
 phase = 2 * np.pi * np.arange(period) / period
-pattern = sum(np.sin(k * phase + 6 * rng.rand()) for k in (1, 2, 3, 5)) / 3
+pattern = np.sum([np.sin(k * phase + 6 * rng.rand()) for k in (1, 2, 3, 5)], axis=0) / 3
 synapse, membrane, readout = nengo.Lowpass(0.005), nengo.Lowpass(0.02), 0.03
 
 with nengo.Network(seed=0) as model:

@@ -9,23 +9,27 @@ import json
 import signal
 import threading
 import time
+import warnings
 from collections import deque
 from dataclasses import dataclass
 
 import nengo
 import numpy as np
-from nengo.exceptions import SimulatorClosed, ValidationError
+from nengo.exceptions import NengoWarning, SimulatorClosed, ValidationError
 
 from nengo_epes import archive
 from nengo_epes.progress import make_bar
 from nengo_epes.rl.environment import EPISODE, open_environment_of
-from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes
+from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes, wrappers_of
 from nengo_epes.rl.network import build_network, check_seed
 from nengo_epes.rl.settings import NEURON_TYPES
+from nengo_epes.rl.spaces import check_gymnasium
 
 __all__ = ["Agent", "Episode"]
 
 FORMAT = "nengo_epes-agent"
+# steps without the end of an episode after which an agent warns
+ENDLESS = 1000
 
 
 @dataclass(frozen=True)
@@ -187,8 +191,9 @@ class Agent:
             ``callback(agent)`` is called after each episode; learning stops if it
             returns False.
         progress_bar : bool or callable, optional
-            Whether to show a progress bar of tqdm. Also a function of ``n_steps`` that
-            returns a bar, such as ``nengo_epes.progress.Bar``.
+            Whether to show a progress bar of tqdm, which counts the steps of all
+            training. Also a function that returns a bar, such as
+            ``nengo_epes.progress.Bar``.
         on_reset : callable, optional
             ``on_reset(agent)`` is called after each reset of the environment, when
             `nengo_epes.checkpoints.save` can store the simulation.
@@ -204,9 +209,16 @@ class Agent:
             If ``n_steps`` is not an int of at least 1.
         SimulatorClosed
             If the agent is closed.
+
+        Warns
+        -----
+        NengoWarning
+            If no episode has ended in the first 1,000 steps, and the environment has no
+            time limit.
         """
         _check_count(n_steps, "n_steps")
         self._check_open()
+        before = self.total_steps
         process, step, now = self.process, self.simulator.step, self._now
         simulator_steps = range(process.steps_per_action)
         terminated, truncated = process.terminated.start, process.truncated.start
@@ -214,7 +226,7 @@ class Agent:
         left = n_steps
         recent: deque[float] = deque(maxlen=20)
         with (
-            make_bar(n_steps, progress_bar) as bar,
+            make_bar(before + n_steps, progress_bar, before) as bar,
             _deferred_interrupt() as interrupted,
         ):
             while left and not interrupted:
@@ -236,7 +248,22 @@ class Agent:
                         break
         if interrupted:
             raise KeyboardInterrupt
+        if before < ENDLESS <= self.total_steps and not self.episodes:  # only once
+            self._warn_of_endless_episode()
         return self
+
+    def _warn_of_endless_episode(self):
+        gymnasium = check_gymnasium()
+        parts = wrappers_of(self.env)
+        if not any(isinstance(part, gymnasium.wrappers.TimeLimit) for part in parts):
+            warnings.warn(
+                f"{self.env}: no episode has ended in {self.total_steps:,} steps, so "
+                "there are no returns, and each initial state is seen once; limit the "
+                "episodes, for example to 200 steps: gymnasium.wrappers.TimeLimit(env, "
+                "200), or max_episode_steps=200 in gymnasium.register",
+                NengoWarning,
+                stacklevel=3,
+            )
 
     def _end_episode(self):
         process, now = self.process, self._now
@@ -277,8 +304,7 @@ class Agent:
             ``film(env)`` is called after each reset and each environment step; ``env``
             is made with ``render_mode="rgb_array"`` then.
         progress_bar : bool or callable, optional
-            Whether to show a progress bar of tqdm, or a function of ``n_episodes``, see
-            `learn`.
+            Whether to show a progress bar of tqdm, or a function, see `learn`.
 
         Returns
         -------

@@ -73,8 +73,8 @@ def open_for_evaluation(process, env, render_mode=None):
     Raises
     ------
     ValidationError
-        If another environment cannot be made, or the constructor returns the same
-        environment.
+        If another environment cannot be made, cannot be made with this render mode, or
+        the constructor returns the same environment.
 
     Examples
     --------
@@ -91,8 +91,10 @@ def open_for_evaluation(process, env, render_mode=None):
     gymnasium = check_gymnasium()
     made = process.environment
     if not isinstance(made, gymnasium.Env):
-        arguments = {} if render_mode is None else {"render_mode": render_mode}
-        other = open_environment(made, {**process.arguments, **arguments})
+        if render_mode is None:
+            other = open_environment(made, process.arguments)
+        else:
+            other = _open_rendered(made, process.arguments, env, render_mode)
         if other is env:
             raise ValidationError(
                 f"{made} returns the same environment each time; return a new "
@@ -101,11 +103,32 @@ def open_for_evaluation(process, env, render_mode=None):
             )
     else:
         other = _copy(gymnasium, made, render_mode)
-    learned, evaluated = _wrappers(env), _wrappers(other)
+    learned, evaluated = wrappers_of(env), wrappers_of(other)
     for source, target in zip(learned, evaluated, strict=False):
         if type(source) is type(target):
             _copy_statistics(source, target)
     return other
+
+
+def _open_rendered(made, arguments, env, render_mode):
+    """Open an environment with a render mode, or say what its class lacks."""
+    modes = env.metadata.get("render_modes") or []
+    if render_mode not in modes:
+        raise ValidationError(
+            f"{made}: cannot be filmed (got metadata['render_modes'] = {modes}); write "
+            "a method render() that returns a picture, a uint8 array (height, width, "
+            f"3), and add {render_mode!r} to metadata['render_modes']",
+            attr="env",
+        )
+    try:
+        return open_environment(made, {**arguments, "render_mode": render_mode})
+    except TypeError as error:
+        raise ValidationError(
+            f"{made}: cannot be made with render_mode={render_mode!r} (got {error}); "
+            "accept render_mode=None in __init__, and in a function pass it on: "
+            "lambda **kwargs: TimeLimit(Env(**kwargs), 200)",
+            attr="env",
+        ) from error
 
 
 def _copy(gymnasium, env, render_mode):
@@ -127,8 +150,25 @@ def _copy(gymnasium, env, render_mode):
         ) from error
 
 
-def _wrappers(env):
-    """Return an environment and all that it wraps, from the outside in."""
+def wrappers_of(env):
+    """Return an environment and all that it wraps, from the outside in.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+        The environment.
+
+    Returns
+    -------
+    list of gymnasium.Env
+
+    Examples
+    --------
+    >>> import gymnasium
+    >>> with gymnasium.make("CartPole-v1") as env:
+    ...     type(wrappers_of(env)[0]).__name__
+    'TimeLimit'
+    """
     found = [env]
     while hasattr(env, "env"):
         env = env.env

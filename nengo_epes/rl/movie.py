@@ -49,7 +49,8 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000, progress_bar=
     ImportError
         If imageio-ffmpeg is not installed.
     ValidationError
-        If the file has another suffix, or the environment returns no pictures.
+        If the file has another suffix, or the environment cannot be made with
+        ``render_mode="rgb_array"`` or returns no pictures.
     OSError
         If the file cannot be written.
 
@@ -97,7 +98,10 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000, progress_bar=
 
 
 def _render(env):
-    picture = env.render()
+    try:
+        picture = env.render()
+    except NotImplementedError:
+        picture = None
     if np.ndim(picture) != 3 or np.shape(picture)[2] != 3:
         raise ValidationError(
             f"{env}: render() does not return a picture of shape (height, width, 3) "

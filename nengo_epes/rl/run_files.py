@@ -203,7 +203,7 @@ def choose_environment(folder, record, env):
     if env is None and ":" in stored:
         raise ValueError(
             f"{folder}: the run is of {stored}, and no file decides which module is "
-            f"imported; name it yourself: --env {stored}, or env={stored!r}"
+            f"imported; name it yourself: env={stored!r}"
         )
     return stored
 

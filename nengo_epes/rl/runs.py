@@ -111,7 +111,8 @@ def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False
     """Train the agent of a run, from its last checkpoint on.
 
     A checkpoint is stored after the first reset, and after the first reset that follows
-    5,000 more environment steps. An interrupted and resumed run has the weights of an
+    5,000 more environment steps. Steps after the last checkpoint are repeated. So an
+    interrupted and resumed run has the weights of an
     uninterrupted run, bit for bit on one machine.
 
     Parameters
@@ -304,7 +305,7 @@ def load_agent(folder, env=None):
     if _read_agent(folder, record)[0] == 0:
         raise FileNotFoundError(
             f"{folder}: there is no {AGENT}, because training has not ended; resume it "
-            f"with nengo-epes train {record['environment']} --resume"
+            f"with nengo-epes train {record['environment']} --resume --output {folder}"
         )
     return Agent.load(folder / AGENT, environment, record["neurons"])
 

@@ -43,7 +43,9 @@ def open_environment(environment, arguments):
     Raises
     ------
     ImportError
-        If Gymnasium is not installed.
+        If Gymnasium is not installed, or there is no module of ``module:id``.
+    gymnasium.error.UnregisteredEnv
+        If the id is not registered.
     ValidationError
         If ``environment`` is of another type, if the constructor returns something
         else, or if there are arguments for an environment that exists already.
@@ -64,7 +66,7 @@ def open_environment(environment, arguments):
             )
         return environment
     if isinstance(environment, str):
-        return gymnasium.make(environment, **arguments)
+        return _make(gymnasium, environment, arguments)
     if not callable(environment):
         raise ValidationError(
             "not the id of a registered Gymnasium environment, a constructor or a "
@@ -82,6 +84,28 @@ def open_environment(environment, arguments):
             attr="environment",
         )
     return gym_env
+
+
+def _make(gymnasium, name, arguments):
+    """Make an environment from its id, with remedies in the messages of Gymnasium."""
+    try:
+        return gymnasium.make(name, **arguments)
+    except gymnasium.error.UnregisteredEnv as error:
+        raise type(error)(
+            f"{name}: not registered (got: {error}); correct the id, import the module "
+            "that registers it, or write 'module:id'"
+        ) from None
+    except ModuleNotFoundError as error:
+        module = name.rpartition(":")[0]
+        missing = getattr(error.__cause__, "name", None)
+        # a module that exists may import a module that does not
+        if missing is None or not f"{module}.".startswith(f"{missing}."):
+            raise
+        raise ModuleNotFoundError(
+            f"{name}: there is no module {module!r}; run this in the folder of its "
+            "file, or install it",
+            name=missing,
+        ) from None
 
 
 def _one_at_a_time(gymnasium, environment):

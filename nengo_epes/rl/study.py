@@ -143,10 +143,9 @@ def _run_all(folders, scheduler, env, n_steps, progress_bar):
         get_address_host_port(scheduler)  # a client blocks after an invalid address
         options = {"address": scheduler}
     trained = _count_steps(folders, n_steps)
-    total = max(1, len(folders) * n_steps - trained)
     with (
         Client(set_as_default=False, **options) as client,
-        make_bar(total, progress_bar) as bar,
+        make_bar(len(folders) * n_steps, progress_bar, trained) as bar,
     ):
         if not client.nthreads():
             print("waiting for a worker", file=sys.stderr, flush=True)
