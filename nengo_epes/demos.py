@@ -129,7 +129,7 @@ def run(
         See `rules`.
     progress_bar : bool or callable
         Whether to show a progress bar of tqdm. Also a function of the number of
-        simulator steps that returns a bar, such as `nengo_epes.progress.Bar`.
+        simulator steps that returns a bar, such as ``nengo_epes.progress.Bar``.
 
     Returns
     -------

@@ -300,8 +300,8 @@ def freeze(sim: nengo.Simulator, network: nengo.Network) -> nengo.Network:
     * All seeds are set, so the copy has the encoders, gains and initial voltages of the
       original. A process without a seed of its own, such as noise, may draw other
       numbers than in the original network.
-    * Functions are shared with the original, as by `copy.deepcopy`. Callable objects in
-      Nodes are copied.
+    * Functions are shared with the original, as by ``copy.deepcopy``. Callable objects
+      in Nodes are copied.
 
     Examples
     --------

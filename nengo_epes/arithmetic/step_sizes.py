@@ -12,7 +12,8 @@ step is called in every simulator step, after the trace was advanced::
 * ``rate``: :math:`\kappa / n`, learning rate over presynaptic neurons, without dt;
 * ``td_error``: :math:`\delta` in units of the reward: the rule's input times dt. The
   pulse delta / dt of an environment step is delta here; 0 says that there is no pulse;
-* ``trace``: e, (rows, n_pre), of gain 1 (see `nengo_epes.updates.accumulate`);
+* ``trace``: e, (rows, n_pre), of gain 1, see
+  `~nengo_epes.arithmetic.updates.accumulate`;
 * ``eligibility`` c, (rows,), ``activities`` a in hertz, (n_pre,): just added to it;
 * ``decay``: :math:`\rho = e^{-dt / \tau_e}`, the factor by which the trace was just
   multiplied (0: no memory; 1: the trace was held, and nothing was added).

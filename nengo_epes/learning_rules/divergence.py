@@ -70,7 +70,8 @@ def make_check(rule, learning_rate, seconds, **arrays):
                     f"{rule}: {name}[{i}] is {array[i]:g} at t={seconds():g} s; "
                     "learning stops here, before the weights are lost. The learning "
                     f"rate is {learning_rate:g}: use a smaller one (see "
-                    "nengo_epes.stability), or correct whatever computes this value"
+                    "nengo_epes.arithmetic.stability), or correct whatever computes "
+                    "this value"
                 )
 
     return check

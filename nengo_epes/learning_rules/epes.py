@@ -92,11 +92,11 @@ class EPES(LearningRuleType):
         "encoders" (post neurons only), "rows", "broadcast" that fits the size.
     post_derivative : VoltageSurrogate or RateDerivative or "auto" or None, optional
         Pseudo-derivative :math:`\psi` of the post neurons; see
-        `nengo_epes.surrogates`. "auto" chooses one for the neuron type. Only for
-        connections to neurons. With `nengo.AdaptiveLIF` and a VoltageSurrogate, the
+        `nengo_epes.arithmetic.surrogates`. "auto" chooses one for the neuron type. Only
+        for connections to neurons. With `nengo.AdaptiveLIF` and a VoltageSurrogate, the
         trace takes the adaptation into account (Notes).
     trace_type : {"accumulating", "replacing", "dutch"}, optional
-        Kind of trace; see `nengo_epes.updates`. "replacing" and
+        Kind of trace; see `nengo_epes.arithmetic.updates`. "replacing" and
         "dutch" need a Lowpass as ``trace_synapse`` and one third factor. "replacing"
         is for contributions that are not negative. "dutch", for the linear critic of
         true online TD(lambda), takes one visit a transition: hold the trace in all
@@ -104,10 +104,10 @@ class EPES(LearningRuleType):
         changes as they were before ``weight_bounds`` and ``weight_decay``. It is stable
         if learning rate / n times the squared contributions of a visit is at most 1.
     step : ObGD or Intentional or None, optional
-        Bounded step size; see `nengo_epes.step_sizes`. None: learning rate times third
-        factor. The TD error of a bounded step is the third factor times ``dt``: send a
-        TD error as a pulse of TD error / dt in one simulator step. With Intentional the
-        learning rate has no effect.
+        Bounded step size; see `nengo_epes.arithmetic.step_sizes`. None: learning rate
+        times third factor. The TD error of a bounded step is the third factor times
+        ``dt``: send a TD error as a pulse of TD error / dt in one simulator step. With
+        Intentional the learning rate has no effect.
     weight_bounds : tuple of float or None, optional
         (low, high): bounds of all weights.
     weight_decay : float, optional
@@ -311,7 +311,7 @@ class EPESSim(Operator):
         ``third_factor`` (1,) or (n_post,), ``eligibility`` (n_post,), ``trace``,
         ``weights`` and ``delta`` (n_post, n_pre), ``n_steps`` (1,), ``memory``, the
         state of a bounded step, and ``adapted`` (n_post, n_pre), the result of
-        `build_adapted_activities`, if there is one.
+        ``build_adapted_activities``, if there is one.
     trace_state : dict of str to Signal
         Further signals of the trace.
     rule_type : EPES
@@ -499,7 +499,7 @@ Shape (n_post, size of the input that it carries).
 
 @Builder.register(EPES)
 def build_epes(model, epes, rule):
-    """Build an `EPES` rule into a model.
+    """Build an `~nengo_epes.EPES` rule into a model.
 
     Parameters
     ----------
@@ -513,12 +513,12 @@ def build_epes(model, epes, rule):
     Raises
     ------
     BuildError
-        The cases that `EPES` lists.
+        The cases that `~nengo_epes.EPES` lists.
 
     Notes
     -----
     Sets ``model.params[rule]``, which is ``sim.data[conn.learning_rule]``, to a
-    `BuiltEPES`.
+    ``BuiltEPES``.
 
     Examples
     --------
@@ -545,7 +545,8 @@ def build_epes(model, epes, rule):
     if epes.learning_rate * model.dt > largest_input(rc.float_dtype):
         raise BuildError(
             f"{conn}: learning_rate={epes.learning_rate:g} is too large for "
-            f"{rc.float_dtype}; try nengo_epes.stability.suggest_learning_rate"
+            f"{rc.float_dtype}; try "
+            "nengo_epes.arithmetic.stability.suggest_learning_rate"
         )
 
     inputs = {"conn.learning_rule[rule.td_error], the third factor": epes.td_error}

@@ -141,8 +141,8 @@ class PostDerivativeParam(OptionalParam):
     """A pseudo-derivative of `nengo_epes.arithmetic.surrogates`, "auto", or None."""
 
     wanted = (
-        "a pseudo-derivative such as nengo_epes.surrogates.PiecewiseLinear(), "
-        '"auto", or None'
+        "a pseudo-derivative such as "
+        'nengo_epes.arithmetic.surrogates.PiecewiseLinear(), "auto", or None'
     )
 
     def convert(self, value):
@@ -154,7 +154,7 @@ class PostDerivativeParam(OptionalParam):
 class StepParam(OptionalParam):
     """A bounded step, see `nengo_epes.arithmetic.step_sizes`, or None."""
 
-    wanted = "an instance such as nengo_epes.step_sizes.ObGD(), or None"
+    wanted = "an instance such as nengo_epes.arithmetic.step_sizes.ObGD(), or None"
 
     def convert(self, value):
         """Validate that it can be called and can make its state."""

@@ -38,7 +38,7 @@ class GaussianREINFORCE(LearningRuleType):
     Use it on the connection from an ensemble to a
     `~nengo_epes.networks.GaussianPolicy`. The reward must arrive in the step of the
     decision, or at the end of an episode. For rewards that arrive some time after the
-    action, use `EPES` with the policy's score: its trace decays.
+    action, use `~nengo_epes.EPES` with the policy's score: its trace decays.
 
     .. math::
 
@@ -356,7 +356,7 @@ class GaussianREINFORCESim(Operator):
 
 @Builder.register(GaussianREINFORCE)
 def build_gaussian_reinforce(model, rule_type, rule):
-    """Build a `GaussianREINFORCE` rule into a model.
+    """Build a `~nengo_epes.GaussianREINFORCE` rule into a model.
 
     Parameters
     ----------

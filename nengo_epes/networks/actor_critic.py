@@ -173,7 +173,7 @@ def build_actor_critic_process(model, process, sig_in=None, sig_out=None, mode="
 
 
 class ActorCritic(nengo.Network):
-    r"""Actor and critic that learn from one population by `EPES`.
+    r"""Actor and critic that learn from one population by `~nengo_epes.EPES`.
 
     EPES learns the weights of two connections. The rest is fixed::
 

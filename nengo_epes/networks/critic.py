@@ -34,9 +34,10 @@ class _Hold(nengo.Process):
 class Critic(nengo.Network):
     r"""Learns the value of a state, V(s), from the neurons that represent it.
 
-    The value is decoded from the state's neurons, :math:`V = w \cdot a`, and `EPES` on
-    this one connection learns w by TD(lambda): eligibility 1, and the TD error from
-    `TDError`. In an environment step of n simulator steps, as `Environment` has it:
+    The value is decoded from the state's neurons, :math:`V = w \cdot a`, and
+    `~nengo_epes.EPES` on this one connection learns w by TD(lambda): eligibility 1, and
+    the TD error from `TDError`. In an environment step of n simulator steps, as
+    `~nengo_epes.rl.Environment` has it:
 
     ============== ============================== ====================================
     simulator step there is                       with the weights

@@ -15,7 +15,7 @@ from nengo_epes.learning_rules import EPES
 
 @dataclass(frozen=True)
 class LearnerSettings:
-    r"""Settings that `Critic` and `Actor` share.
+    r"""Settings that `Critic` and ``Actor`` share.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class LearnerSettings:
 
 
 def learn_decoders(state, output, settings, size_eligibility):
-    """Connect a population to an output by weights that `EPES` learns.
+    """Connect a population to an output by weights that `~nengo_epes.EPES` learns.
 
     The rule has the controls ``hold`` and ``reset``. The weights are 0 at first.
 

@@ -58,8 +58,8 @@ class GaussianPolicy(_Policy):
 
     with the decoded means m and log standard deviations l. Between decisions the action
     is held. The node ``score`` outputs the score over ``dt`` in one simulator step. The
-    score, d ln N / d(m, l), is the characteristic eligibility for `EPES`. For
-    `GaussianREINFORCE`, connect ``decision`` instead.
+    score, d ln N / d(m, l), is the characteristic eligibility for `~nengo_epes.EPES`.
+    For `~nengo_epes.GaussianREINFORCE`, connect ``decision`` instead.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class SoftmaxPolicy(_Policy):
     .. math:: \pi_i = e^{h_i} / \sum_j e^{h_j}
 
     with the decoded preferences h. The score is centred, 1[i = k] - pi_i for the
-    action k; feed it to `EPES`.
+    action k; feed it to `~nengo_epes.EPES`.
 
     Parameters
     ----------

@@ -13,9 +13,9 @@ class RateRegularization(nengo.Network):
     .. math:: L_i = c\,(f^* - f_i)
 
     with the target :math:`f^*` and the filtered rate :math:`f_i`. Connect ``output``
-    to the third factor of an `EPES` rule with ``feedback="rows"``, in addition to the
-    learning signal. In e-prop, it keeps the neurons from falling silent or saturating
-    while they learn [1]_.
+    to the third factor of an `~nengo_epes.EPES` rule with ``feedback="rows"``, in
+    addition to the learning signal. In e-prop, it keeps the neurons from falling silent
+    or saturating while they learn [1]_.
 
     Parameters
     ----------

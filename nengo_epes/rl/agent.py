@@ -63,10 +63,10 @@ class Agent:
     """Learns any Gymnasium environment with one setting, in a Nengo network.
 
     The network normalizes observations and scales rewards by running statistics. One
-    population of neurons represents the observation. `EPES` learns the weights of
-    critic and actor. Processes without neurons compute the normalized observation, its
-    projection to a sphere, the scaled reward and the TD error. They also draw the
-    actions and choose the step sizes. All state is in signals.
+    population of neurons represents the observation. `~nengo_epes.EPES` learns the
+    weights of critic and actor. Processes without neurons compute the normalized
+    observation, its projection to a sphere, the scaled reward and the TD error. They
+    also draw the actions and choose the step sizes. All state is in signals.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class Agent:
         progress_bar : bool or callable, optional
             Whether to show a progress bar of tqdm, which counts the steps of all
             training. Also a function that returns a bar, such as
-            `nengo_epes.progress.Bar`.
+            ``nengo_epes.progress.Bar``.
         on_reset : callable, optional
             ``on_reset(agent)`` is called after each reset of the environment, when
             `nengo_epes.checkpoints.save` can store the simulation.

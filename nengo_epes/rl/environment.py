@@ -117,8 +117,8 @@ class Environment(nengo.Process):
         is scaled to [-1, 1], and observations beyond it are clipped. Default:
         observations are not scaled.
     seed : int, optional
-        Seed of the episodes, see `episode_seed`. Default: follows from the seed of the
-        whole network.
+        Seed of the episodes, see `~nengo_epes.rl.environment.episode_seed`. Default:
+        follows from the seed of the whole network.
     info : callable, optional
         Function of Gymnasium's ``info`` dictionary that returns a 1-D array. The array
         is added to the output, and has the same size after every reset and step.
@@ -159,7 +159,7 @@ class Environment(nengo.Process):
 
     See Also
     --------
-    open_environment_of : the Gymnasium environment of a simulator
+    nengo_epes.rl.environment.open_environment_of : its Gymnasium environment
 
     Notes
     -----
@@ -176,7 +176,7 @@ class Environment(nengo.Process):
     **Opening and closing.** Each simulator opens its environment when it is built.
     `nengo.Simulator.reset` closes this environment and opens a new one in its initial
     state. The environment is closed by `nengo.Simulator.close`, by an error in the
-    environment, or when the simulator is deleted. `close` works because the simulator
+    environment, or when the simulator is deleted. ``close`` works because the simulator
     drops its signals: while you have a reference to ``sim.signals``, the environment
     stays open. An existing environment is only reset and never closed. Then
     `nengo.Simulator.reset` does not reset the state of its wrappers.
@@ -186,7 +186,7 @@ class Environment(nengo.Process):
     state (subclasses of Gymnasium's EzPickle, such as LunarLander) are refused.
 
     Values that the environment returns are checked in every step. Use
-    `gymnasium.utils.env_checker.check_env` to check an environment of your own more
+    ``gymnasium.utils.env_checker.check_env`` to check an environment of your own more
     thoroughly.
 
     Examples

@@ -25,7 +25,7 @@ _ENCODERS = {
 
 
 def record(agent, path, n_episodes=1, seed=None, max_steps=10_000, progress_bar=False):
-    """Film an agent that takes its best actions, in the first episodes of `evaluate`.
+    """Film an agent in the first episodes of `~nengo_epes.rl.Agent.evaluate`.
 
     The movie has a picture of each initial state and one of each environment step. The
     file appears when it is complete.
@@ -37,7 +37,7 @@ def record(agent, path, n_episodes=1, seed=None, max_steps=10_000, progress_bar=
     path : path
         File to write, .gif or .mp4.
     n_episodes, seed, max_steps, progress_bar : optional
-        See `Agent.evaluate`.
+        See `~nengo_epes.rl.Agent.evaluate`.
 
     Returns
     -------

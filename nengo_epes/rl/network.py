@@ -41,7 +41,7 @@ def connect(env_node, agent, reward=None):
 
     Examples
     --------
-    See `ActorCritic`.
+    See `~nengo_epes.networks.ActorCritic`.
     """
     env = env_node.output
     # these follow each other in both: one wide connection takes less time than four

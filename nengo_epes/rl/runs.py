@@ -3,7 +3,7 @@
 ====================== =============================================================
 ``run.json``           environment, seed, neurons, settings, environment steps
 ``returns.csv``        a line for each training episode, written as soon as it ends
-``agent.npz``          what was learned when training stopped, see `Agent.save`
+``agent.npz``          what was learned, see `~nengo_epes.rl.Agent.save`
 ``checkpoint.npz``     the simulation, see `nengo_epes.checkpoints`
 ``learning-curve.png`` mean return of the last episodes, over environment steps
 ``evaluation.json``    returns of the best actions
@@ -68,7 +68,7 @@ def create_run(
     env_kwargs : dict, optional
         Keyword arguments for `gymnasium.make`, which JSON can store.
     **settings
-        Fields of `Settings` to change.
+        Fields of `~nengo_epes.rl.Settings` to change.
 
     Raises
     ------
@@ -125,7 +125,8 @@ def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False
         Id of the environment; needed if it is a ``module:id``, because no file decides
         which module is imported.
     callback, progress_bar : optional
-        See `Agent.learn`. If the callback returns False, the run remains incomplete.
+        See `~nengo_epes.rl.Agent.learn`. If the callback returns False, the run remains
+        incomplete.
 
     Returns
     -------
@@ -324,7 +325,7 @@ def evaluate_run(
     folder : path
         Folder from `create_run`.
     n_episodes, max_steps, progress_bar : optional
-        See `Agent.evaluate`.
+        See `~nengo_epes.rl.Agent.evaluate`.
     env : str, optional
         Id of the environment, see `resume_run`.
     path : path, optional

@@ -58,7 +58,7 @@ def study(
         See `nengo_epes.rl.runs.create_run`.
     progress_bar : bool or callable, optional
         Whether to show a progress bar of tqdm. Also a function of the number of missing
-        environment steps that returns a bar, such as `nengo_epes.progress.Bar`.
+        environment steps that returns a bar, such as ``nengo_epes.progress.Bar``.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from nengo_epes.synapses.checks import build_synapse, check_sample_time
 
 
 class LTI(LinearFilter):
-    """A linear system with poles, made by `from_lti`; a `nengo.LinearFilter`.
+    """A `nengo.LinearFilter` with poles, made by `~nengo_epes.from_lti`.
 
     It adds three things to its base class: it refuses other simulator steps than the
     system's, warns about passthrough on a Connection, and has a one-dimensional

@@ -18,7 +18,7 @@ References
 ----------
 .. [1] Williams, R. J. (1992). Simple statistical gradient-following algorithms for
    connectionist reinforcement learning. Machine Learning, 8, 229-256.
-.. [2] `REINFORCESynapse` of ngc-learn 3.2. Its weights are the transpose of W.
+.. [2] ``REINFORCESynapse`` of ngc-learn 3.2. Its weights are the transpose of W.
 """
 
 from nengo_epes.arithmetic.gaussian.density import (

@@ -87,7 +87,7 @@ def log_density(
     y, mean, std : array_like
         y, mu and sigma; the result has the shape to which they broadcast.
     noise : array_like, optional
-        What y was drawn with: taken for z wherever y is `sample(mean, std, noise)`
+        What y was drawn with: taken for z wherever y is ``sample(mean, std, noise)``
         itself (and was not clipped), because y - mu cancels if sigma is small.
 
     Examples
@@ -251,7 +251,7 @@ class Decision(NamedTuple):
     mean, standard_deviation : ndarray (..., A)
         mu and sigma.
     log_density : ndarray (..., A)
-        Log density of the sample, or of the action if `clip_before_score` is set.
+        Log density of the sample, or of the action if ``clip_before_score`` is set.
 
     Examples
     --------

@@ -25,7 +25,7 @@ class GaussianPolicySpec:
     n_actions : int
         A, the dimensions of the action.
     mean_activation : str, optional
-        Name of f in mu = f(m), see `nengo_epes.arithmetic.activations`.
+        Name of f in mu = f(m), see ``nengo_epes.arithmetic.activations``.
     fixed_std : float, optional
         sigma of every action, if it is not learned (None: it is learned).
     log_std_bounds : (float, float), optional

@@ -157,8 +157,8 @@ def average_gradient(
 
     With n including this step: acc <- (n - 1)/n decay acc + dW/n, n <- n (1 - mask).
 
-    This is ngc-learn's `accumulated_gradients`: an observable, with the reward inside,
-    that no update uses. It is not an eligibility trace.
+    This is ngc-learn's ``accumulated_gradients``: an observable, with the reward
+    inside, that no update uses. It is not an eligibility trace.
 
     Parameters
     ----------
