@@ -54,7 +54,11 @@ def main():
         notebook = DOCS / "jupyter_execute" / "notebooks" / f"{name}.ipynb"
         path = DOCS / "_static" / "thumbnails" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
-        thumbnail(figures(notebook)[index]).save(path, optimize=True)
+        found = figures(notebook)
+        if not found:  # a build from the cache stores no outputs
+            print(f"{name}: unchanged, because the last build did not run it")
+            continue
+        thumbnail(found[index]).save(path, optimize=True)
 
 
 if __name__ == "__main__":
