@@ -105,7 +105,7 @@ def test_has_an_example(thing):
     """Every public class and function has an example, which the doctests run, or
     names the one that has it."""
     examples = inspect.getdoc(thing).partition("Examples\n--------\n")[2]
-    assert ">>> " in examples or re.match(r"See `\w+`\.$", examples)
+    assert ">>> " in examples or re.match(r"See `[~\w.]+`\.$", examples)
 
 
 @pytest.mark.parametrize(
