@@ -135,7 +135,7 @@ def test_complete_run_stays(copied):
     with pytest.raises(FileExistsError, match=r"contains a run already .*--resume"):
         runs.create_run(copied, "CartPole-v1", **FEW)
     assert runs.resume_run(copied)
-    with pytest.raises(ValueError, match="at least 500 steps"):
+    with pytest.raises(ValueError, match="has had 500 steps already"):
         runs.resume_run(copied, 499)
     assert contents(copied) == before
 

@@ -89,7 +89,8 @@ def _train(options: Namespace) -> None:
     mean = f"{sum(last) / len(last):.1f}" if last else "unknown"
     print(
         f"complete: {run['trained_steps']:,} steps, {len(returns):,} episodes, mean "
-        f"return {mean} of the last {len(last)}\nall files are in {folder}"
+        f"return {mean} of the last {len(last)}, with exploration\n"
+        f"best actions: nengo-epes evaluate {folder}\nall files are in {folder}"
     )
 
 

@@ -502,8 +502,9 @@ class Agent:
             env = header["env"]
             if env is None or ":" in env:
                 raise ValidationError(
-                    f"{path} was saved with {env or 'an environment'} that a file "
-                    "cannot name safely; give it again: Agent.load(path, env=...)",
+                    f"{path}: files never choose what Python imports (got "
+                    f"{env or 'a constructor'}); pass the environment: "
+                    "Agent.load(path, env=...)",
                     attr="env",
                 )
         if neurons is None:

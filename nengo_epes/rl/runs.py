@@ -181,8 +181,8 @@ def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False
 def _check_more(folder, done, wanted):
     if wanted < done:
         raise ValueError(
-            f"{folder}: training has had at least {done} steps (got {wanted}); ask for "
-            "more steps"
+            f"{folder}: the run has had {done} steps already (got {wanted} steps in "
+            "total); ask for more"
         )
 
 

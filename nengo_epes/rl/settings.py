@@ -37,14 +37,15 @@ class Settings:
         Number of environment steps after which the actor's fraction starts to shrink,
         as 1 / sqrt(1 + t / shrink) after t steps. None: the fraction is constant.
     floor : float
-        Lower bound of the mean squared score in the actor's step size.
+        Lower bound of the mean squared score, by which the actor's step is divided.
     entropy_bonus : float
         Reward for each nat of entropy of a decision, in units of the scaled reward.
     std : float
-        Standard deviation of continuous actions in half ranges, divided by the square
-        root of the number of actions.
+        Standard deviation of continuous actions, divided by the square root of the
+        number of actions. The unit is half the range of an action.
     reach : float
-        Bound within which the mean of a continuous action acts, in half ranges.
+        Largest distance of the mean of a continuous action from the middle of its
+        range. The unit is half the range; 1 is the bound of the environment.
     slow : float
         Share of slow noise in the variance of continuous actions.
     kept : float
