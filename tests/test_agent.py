@@ -967,7 +967,7 @@ def test_load_never_imports(tmp_path, monkeypatch):
     header, arrays = archive.read(path, FORMAT)
     for name in ("evil_module:CartPole-v1", None):
         archive.write(path, FORMAT, {**header, "env": name}, arrays)
-        message = r"give it again: Agent.load\(path, env=...\)"
+        message = r"pass the environment: Agent.load\(path, env=...\)"
         with pytest.raises(ValidationError, match=message):
             Agent.load(path)
         assert "evil_module" not in sys.modules
@@ -995,7 +995,7 @@ def test_constructors_and_arguments(tmp_path):
         with make(env, env_kwargs=env_kwargs) as agent:
             learn(agent, 20)
             agent.save(path)
-        with pytest.raises(ValidationError, match="give it again"):
+        with pytest.raises(ValidationError, match="pass the environment"):
             Agent.load(path)
         with Agent.load(path, env=again) as loaded:
             learn(loaded, 20)
