@@ -1,13 +1,14 @@
 """Networks of the benchmarks: for each, one property that its study relies on."""
 
 import bounded_steps
+import eprop
 import gymnasium
 import hidden_layer
 import numpy as np
 import pytest
 import stream_ac
 from hidden_network import additive_rmse, draw
-from scipy import stats
+from scipy import optimize, special, stats
 
 
 def test_gradient_of_the_hidden_layer(rng):
@@ -132,3 +133,47 @@ def test_steps_of_stream_ac(rng):
     moved = critic.parameters - before
     np.testing.assert_allclose(moved[:2], [0.5 * 0.99 * 0.8 * 0.1, 0.5 * 0.2])
     assert not moved[2:].any()
+
+
+@pytest.mark.slow
+def test_eprop_generates_a_pattern():
+    """Twenty neurons that learn come below the best readout of neurons that do not."""
+    learned = eprop.pattern(1000, repetitions=80, n_neurons=20)
+    fixed = eprop.pattern(1000, repetitions=11, n_neurons=20, learns=())
+    assert learned["errors"][0] > 0.9
+    assert learned["result"] < 0.5 * fixed["least squares"] < fixed["result"]
+
+
+def test_cues():
+    """Each trial has one cue, spikes of its ten neurons, and one request to decide."""
+    cues = eprop.Cues(delay=0.2, pause=0.1)
+    n = round(cues.trial / 0.001)
+    assert n == 600
+    outputs = cues.run_steps(40 * n, rng=np.random.RandomState(0)).reshape(40, n, 43)
+    spikes, due, answer = outputs[..., :40] / 1000, outputs[..., 40], outputs[..., 41:]
+    assert set(np.unique(spikes)) == {0, 1}
+    assert np.all(answer == answer[:, :1]) and np.all(answer.sum(axis=2) == 1)
+    assert 10 < answer[:, 0, 0].sum() < 30  # both cues, by chance 20 of 40
+    expected = np.zeros(n)
+    expected[350:500] = 1
+    assert np.all(due == expected)
+    for cue in (0, 1):
+        shown = spikes[answer[:, 0, cue] == 1]
+        own, other = (slice(10 * k, 10 * k + 10) for k in (cue, 1 - cue))
+        # 40 Hz for 0.1 s; the tolerance is five standard deviations of the mean count
+        counts = shown[:, :100, own].sum(axis=1)
+        assert abs(counts.mean() - 4) < 5 * np.sqrt(4 / counts.size)
+        assert not shown[:, :, other].any() and not shown[:, 100:, own].any()
+
+
+def test_softmax_error():
+    """The error is the gradient of the cross entropy, while a decision is due."""
+    logits, cue = np.array([0.3, -1.2]), np.array([0.0, 1.0])
+
+    def loss(x):
+        return -cue @ special.log_softmax(x)
+
+    gradient = optimize.approx_fprime(logits, loss, 1e-7)
+    found = eprop.softmax_error(0.0, np.concatenate([logits, [1.0], cue]))
+    np.testing.assert_allclose(found, gradient, atol=1e-6)
+    assert not eprop.softmax_error(0.0, np.concatenate([logits, [0.0], cue])).any()
