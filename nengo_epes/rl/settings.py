@@ -95,6 +95,7 @@ _RANGES = {
     "discount": ("a number from 0 to 1", _is_share),
     "lambda_critic": ("a number from 0 to 1", _is_share),
     "lambda_actor": ("a number from 0 to 1", _is_share),
+    "local_share": ("a number from 0 to 1", _is_share),
     "slow": ("a number from 0 to 1", _is_share),
     "kept": ("a number from 0 to below 1", lambda value: 0 <= value < 1),
     "entropy_bonus": ("a number of at least 0", lambda value: value >= 0),
