@@ -794,6 +794,16 @@ def test_settings_of_discrete_observations():
         assert pole.settings == Settings(n_neurons=40)
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_only_one_kind_of_features(share):
+    """All features can be local, or all can be global; a share of 1.1 is refused."""
+    with Agent("CartPole-v1", local_share=share, n_neurons=200) as agent:
+        agent.learn(30, progress_bar=False)
+        assert agent.total_steps == 30
+    with pytest.raises(ValidationError, match=r"local_share: .* from 0 to 1 .got 1.1"):
+        Agent("CartPole-v1", local_share=1.1)
+
+
 def test_settings_of_numpy():
     """numpy numbers and integers are valid settings and can be saved."""
     with make(discount=np.float32(0.5), n_neurons=np.int64(50), shrink=100) as agent:
