@@ -105,8 +105,14 @@ def peers(ours, theirs):
     -------
     str
     """
-    names = [*dict.fromkeys(name for row in theirs.values() for name in row)]
-    names.remove("environment steps")
+    names = [
+        *dict.fromkeys(
+            name
+            for row in theirs.values()
+            for name, found in row.items()
+            if name != "environment steps" and "exploring" in found
+        )
+    ]
     lines = [f"| task | Agent | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
     for task, row in theirs.items():
         cells = [task, _median_and_worst(ours[task]["exploring"]["seeds"])]
