@@ -88,7 +88,7 @@ def replace_block(text, name, block):
 
 
 def results(name):
-    """Return the content of a results file, None if there is none."""
+    """Return the content of a results file, None if the file does not exist."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 

@@ -94,7 +94,7 @@ def test_command_writes_figure_and_table(tmp_path, capsys):
     ],
 )
 def test_command_refuses(arguments, message, tmp_path, capsys, monkeypatch):
-    """What cannot end well is refused before anything is simulated or written."""
+    """Impossible options are refused before anything is simulated or written."""
     monkeypatch.chdir(tmp_path)
     assert main(["demo", *arguments.split()]) == 1
     error = capsys.readouterr().err

@@ -121,7 +121,7 @@ def _is_public_module(thing):
 
 @pytest.mark.parametrize("thing", public_objects())
 def test_parameters_are_documented(thing):
-    """The documented parameters are those of the signature, each once."""
+    """The documented parameters equal the parameters of the signature, each once."""
     parse = ClassDoc if inspect.isclass(thing) else FunctionDoc
     documented = [
         name.strip()

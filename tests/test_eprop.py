@@ -485,3 +485,26 @@ def test_silence(dtype):
     for _ in range(n_steps):
         entry *= decay
     assert 0 < entry < tiny
+
+
+@pytest.mark.parametrize(("inc_n", "is_stable"), [(6.6, True), (6.7, False)])
+def test_strong_adaptation(inc_n, is_stable):
+    """The recursion multiplies by 1 - dt / tau_n - gamma inc_n / tau_n, which must not
+    be below -1: with gamma 0.3 and tau_n 1 s, inc_n is at most 6.663."""
+    neurons = nengo.AdaptiveLIF(tau_n=1.0, inc_n=inc_n)
+    with nengo.Network(seed=0) as net:
+        pre = nengo.Ensemble(5, 1)
+        post = nengo.Ensemble(5, 1, neuron_type=neurons)
+        rule = EPES(size_eligibility=0, feedback="broadcast", post_derivative="auto")
+        conn = nengo.Connection(
+            pre.neurons,
+            post.neurons,
+            transform=np.zeros((5, 5)),
+            learning_rule_type=rule,
+        )
+        nengo.Connection(nengo.Node(1.0), conn.learning_rule)
+    if is_stable:
+        nengo.builder.Model().build(net)
+    else:
+        with pytest.raises(BuildError, match=r"too strong .*got 2.01.*inc_n"):
+            nengo.builder.Model().build(net)

@@ -134,7 +134,7 @@ def test_environment_that_ends_python(error, message, address, tmp_path):
 
 
 def test_run_of_another_process(address, tmp_path, monkeypatch):
-    """A study over the folder of another one is told who owns it, and disturbs
+    """A study in the folder of another study reports its owner, and disturbs
     nothing."""
     monkeypatch.setattr(run_files, "PATIENCE", 0.1)
     runs.create_run(tmp_path / "seed-0", TASK, n_steps=100, **FEW)

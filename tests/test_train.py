@@ -155,7 +155,7 @@ def test_tensorboard(tmp_path, monkeypatch):
 
 
 def test_terminal_that_cannot_show_the_name(trained, tmp_path):
-    """What a terminal cannot encode is replaced, and the files are there."""
+    """Characters that a terminal cannot encode are replaced, and the files exist."""
     folder = tmp_path / "läufe 漢"
     shutil.copytree(trained, folder)
     variables = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
@@ -259,7 +259,7 @@ def test_environment_without_end(tmp_path):
     ],
 )
 def test_refused(arguments, message, trained, capsys):
-    """What cannot be done is said in one line, and nothing is written."""
+    """Impossible requests end with a message of one line, and nothing is written."""
     before = contents(trained)
     assert main([word.format(trained) for word in arguments]) == 1
     error = capsys.readouterr().err

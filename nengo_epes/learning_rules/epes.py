@@ -157,6 +157,8 @@ class EPES(LearningRuleType):
        n_{ij} \leftarrow (1 - dt / \tau_n)\, n_{ij}
        + (inc_n / \tau_n)\, \psi_i (a_j - n_{ij})
 
+    for neurons of amplitude 1; other amplitudes multiply :math:`inc_n`.
+
     ``EPES(size_td_error=d, size_eligibility=0, pre_synapse=None, trace_synapse=h)`` is
     ``nengo.PES(pre_synapse=h)`` with the error negated. With a TD error of -1, PES's
     error as eligibility and no trace synapse, EPES is PES as well.
@@ -575,7 +577,9 @@ def build_epes(model, epes, rule):
     )
     at_post, psi = build_post_derivative(model, conn, epes.post_derivative, spread)
     activities = build_activities(model, conn, epes.pre_synapse)
-    adapted = build_adapted_activities(model, conn, psi, activities)
+    adapted = build_adapted_activities(
+        model, conn, epes.post_derivative, psi, activities
+    )
     check_trace(model, rule, adapts=adapted is not None)
 
     # one eligibility for all post dimensions: all rows of the trace are equal

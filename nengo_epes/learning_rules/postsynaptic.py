@@ -227,7 +227,7 @@ class AdaptedActivitiesSim(Operator):
         return step_adapted_activities
 
 
-def build_adapted_activities(model, conn, psi, activities):
+def build_adapted_activities(model, conn, surrogate, psi, activities):
     """Subtract the derivative of the post neurons' adaptation from pre activities.
 
     Parameters
@@ -236,6 +236,8 @@ def build_adapted_activities(model, conn, psi, activities):
         The model to build into.
     conn : nengo.Connection
         The connection that learns.
+    surrogate : VoltageSurrogate, RateDerivative, "auto" or None
+        See `nengo_epes.EPES`.
     psi : Signal or None
         Pseudo-derivative of the post neurons, from `build_post_derivative`.
     activities : Signal
@@ -245,15 +247,31 @@ def build_adapted_activities(model, conn, psi, activities):
     -------
     Signal or None
         Shape (n_post, n_pre); None without psi, or if the neurons do not adapt.
+
+    Raises
+    ------
+    BuildError
+        If the adaptation is so strong that its derivative would diverge.
     """
     post = (
         conn.post_obj.ensemble if isinstance(conn.post_obj, Neurons) else conn.post_obj
     )
     if psi is None or not isinstance(post.neuron_type, AdaptiveLIF):
         return None
+    kind = post.neuron_type
+    peak = float(surrogates.suitable(surrogate, kind)(1.0))
+    strength = peak * kind.amplitude * kind.inc_n / kind.tau_n
+    # a step multiplies the derivative by this much less than its decay
+    if strength > 2 - model.dt / kind.tau_n:
+        raise BuildError(
+            f"{conn}: the adaptation of {kind} is too strong for a trace: pseudo-"
+            f"derivative times amplitude * inc_n / tau_n must be below 2 (got "
+            f"{strength:g}); use a smaller inc_n, a larger tau_n, or a surrogate with "
+            "a smaller gamma"
+        )
     shape = (psi.size, activities.size)
     adaptation = Signal(shape=shape, name=f"{conn}.adaptation_derivative")
     adapted = Signal(shape=shape, name=f"{conn}.adapted_activities")
     signals = activities, psi, model.step, adaptation, adapted
-    model.add_op(AdaptedActivitiesSim(post.neuron_type, *signals, tag=str(conn)))
+    model.add_op(AdaptedActivitiesSim(kind, *signals, tag=str(conn)))
     return adapted
