@@ -605,6 +605,6 @@ def test_refused_before_anything_is_written(tmp_path):
         with contextlib.suppress(TypeError), pytest.raises(ValueError):
             runs.create_run(tmp_path / "a", **wrong)
     assert not (tmp_path / "a").exists()
-    with pytest.raises(FileNotFoundError, match="no run in"):
+    with pytest.raises(FileNotFoundError, match="contains no run"):
         runs.resume_run(tmp_path)
     assert not list(tmp_path.iterdir())

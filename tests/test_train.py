@@ -243,7 +243,7 @@ def test_environment_without_end(tmp_path):
             ["train", "Pendulum-v1", "--resume", "--output={}"],
             "environment CartPole-v1 (got Pendulum-v1); leave this out",
         ),
-        (["train", "CartPole-v1", "--resume", "--output={}/none"], "no run in"),
+        (["train", "CartPole-v1", "--resume", "--output={}/none"], "contains no run"),
         (
             ["train", "CartPole-v1", "--resume", "--steps=2", "--output={}"],
             "has had 600 steps already (got 2 steps in total)",
@@ -253,9 +253,9 @@ def test_environment_without_end(tmp_path):
             ["train", "no_such_module:A-v0", "--output={}/a"],
             "no module 'no_such_module'; run this in the folder of its file",
         ),
-        (["evaluate", "{}/none"], "no run in"),
+        (["evaluate", "{}/none"], "contains no run"),
         (["evaluate", "{}", "--json={}"], "is a folder"),
-        (["movie", "{}/none"], "no run in"),
+        (["movie", "{}/none"], "contains no run"),
     ],
 )
 def test_refused(arguments, message, trained, capsys):

@@ -145,7 +145,10 @@ def read_record(folder):
     """
     path = folder / RECORD
     if not path.exists():
-        raise FileNotFoundError(f"there is no run in {folder}: no {RECORD}")
+        raise FileNotFoundError(
+            f"{folder}: contains no run (there is no {RECORD}); name the folder that "
+            "nengo-epes train wrote"
+        )
     record = read_json(path)
     check_record(record, path)
     return record
