@@ -150,16 +150,44 @@ def ablations(full, reduced):
     return "\n".join(lines)
 
 
-def eprop(cases):
-    """Return the Markdown table of one task of e-prop."""
-    lines = ["| | seeds | median | range |", "|---|---|---|---|"]
+def eprop_pattern(cases):
+    """Return the Markdown table of generated patterns, with three readouts.
+
+    The readouts are of the network whose neurons do not learn.
+    """
+    lines = [
+        "| | seeds | while it learns | afterwards, without learning |",
+        "|---|---|---|---|",
+    ]
+
+    def row(name, runs, *keys):
+        cells = [_median_and_range([run[key] for run in runs]) for key in keys]
+        cells = ["", *cells][-2:]
+        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
+
     for name, case in cases.items():
-        low, high = min(case["results"]), max(case["results"])
-        median = statistics.median(case["results"])
-        lines.append(
-            f"| {name} | {case['seeds']} | {median:.3g} | {low:.3g} to {high:.3g} |"
-        )
+        row(name, case["runs"], "result", "without learning")
+        for readout in ("Adam", "least squares"):
+            if readout in case["runs"][0]:
+                row(f"{name}, {readout}", case["runs"], readout)
     return "\n".join(lines)
+
+
+def eprop_memory(cases):
+    """Return the Markdown table of remembered cues."""
+    lines = ["| delay | seeds | trials | right answers |", "|---|---|---|---|"]
+    for name, case in cases.items():
+        cells = [
+            _median_and_range([run[key] for run in case["runs"]])
+            for key in ("trials", "result")
+        ]
+        lines.append(f"| {name} | {case['seeds']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _median_and_range(values):
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):.3g} ({low:.3g} to {high:.3g})"
 
 
 def _median_and_worst(seeds):
@@ -177,9 +205,9 @@ def main():
         blocks["ablations"] = ablations(rate, found["tasks"])
     if found := results("peers"):
         blocks["peers"] = peers(rate, found["tasks"])
-    for task in ("pattern", "memory"):
+    for task, table in (("pattern", eprop_pattern), ("memory", eprop_memory)):
         if found := results(f"eprop_{task}"):
-            blocks[f"e-prop, {task}"] = eprop(found["cases"])
+            blocks[f"e-prop, {task}"] = table(found["cases"])
     short = {"one setting": one_setting(rate, SHORT)}
     for page, tables in (
         (ROOT / "README.md", short),

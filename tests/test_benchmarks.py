@@ -141,7 +141,21 @@ def test_eprop_generates_a_pattern():
     learned = eprop.pattern(1000, repetitions=80, n_neurons=20)
     fixed = eprop.pattern(1000, repetitions=11, n_neurons=20, learns=())
     assert learned["errors"][0] > 0.9
-    assert learned["result"] < 0.5 * fixed["least squares"] < fixed["result"]
+    best = fixed["least squares"]
+    assert learned["result"] < 0.5 * best < fixed["result"]
+    # what was learned is in the weights, and does not only follow the target
+    assert learned["without learning"] < 0.5 * best < fixed["without learning"]
+
+
+def test_adam():
+    """Its first step has one size for every weight; in the end it finds the weights."""
+    row, target = np.array([[3.0, -0.2]]), np.array([1.0])
+    first = 0.01 * np.array([1.0, -1.0])
+    found = eprop.adam(row, target, 1, step=0.01)
+    np.testing.assert_allclose(found, (row @ first - target)[0] ** 2, rtol=1e-6)
+    rng = np.random.RandomState(0)
+    rows, weights = rng.randn(50, 4), np.array([0.1, -0.2, 0.3, 0.0])
+    assert eprop.adam(rows, rows @ weights, 200, step=1e-3) < 1e-6
 
 
 def test_cues():
