@@ -3,6 +3,7 @@
 Learning rules, for ``nengo.Connection(learning_rule_type=...)``
     EPES : third factor times eligibility trace
     GaussianREINFORCE : reward times the score of a Gaussian policy
+    RewardSTDP : reward times pairs of spikes
 Synapses
     z : ``z**-n`` delays by n steps; sums and multiples of such delays
     Delay, TappedDelay : what ``z`` makes
@@ -45,7 +46,7 @@ from nengo_epes.arithmetic import (
     surrogates,
     updates,
 )
-from nengo_epes.learning_rules import EPES, GaussianREINFORCE
+from nengo_epes.learning_rules import EPES, GaussianREINFORCE, RewardSTDP
 from nengo_epes.synapses import Delay, TappedDelay, from_lti, z
 from nengo_epes.version import __version__ as __version__
 
@@ -56,6 +57,7 @@ __all__ = [
     "EPES",
     "Delay",
     "GaussianREINFORCE",
+    "RewardSTDP",
     "TappedDelay",
     "from_lti",
     "gaussian",

@@ -16,7 +16,9 @@ __all__ = [
     "adapt",
     "dutch",
     "limit_change",
+    "pair_spikes",
     "replace",
+    "soften_bounds",
     "subnormal_guard",
     "trace_decay",
 ]
@@ -273,3 +275,79 @@ def limit_change(
         change += weights
         np.clip(change, *bounds, out=change)
         change -= weights
+
+
+def soften_bounds(
+    change: FloatArray, weights: FloatArray, bounds: tuple[float, float]
+) -> None:
+    r"""Make changes smaller where weights are close to a bound, in place.
+
+    .. math::
+
+       \Delta w \leftarrow \Delta w \cdot
+       \frac{w_{high} - w}{w_{high} - w_{low}} \text{ if } \Delta w > 0, \quad
+       \Delta w \cdot \frac{w - w_{low}}{w_{high} - w_{low}} \text{ else}
+
+    Parameters
+    ----------
+    change : (rows, n_pre) array
+        What would be added to the weights; multiplied in place.
+    weights : (rows, n_pre) array
+        The weights.
+    bounds : (float, float)
+        The lowest and the highest weight, finite.
+
+    Examples
+    --------
+    >>> dw = np.array([[1.0, -1.0]])
+    >>> soften_bounds(dw, np.array([[1.5, 1.5]]), bounds=(0.0, 2.0))
+    >>> dw
+    array([[ 0.25, -0.75]])
+    """
+    low, high = bounds
+    change *= np.where(change > 0.0, high - weights, weights - low)
+    change /= high - low
+
+
+def pair_spikes(
+    trace: FloatArray,
+    pre_spikes: FloatArray,
+    post_spikes: FloatArray,
+    pre_trace: FloatArray,
+    post_trace: FloatArray,
+    potentiation: float,
+    depression: float,
+) -> None:
+    r"""Add the pairs of the spikes of one step with earlier spikes, in place.
+
+    .. math:: e_{ij} \leftarrow e_{ij} + A_+\, s_i x_j - A_-\, y_i s_j
+
+    Parameters
+    ----------
+    trace : (n_post, n_pre) array
+        e, changed in place.
+    pre_spikes : (n_pre,) array
+        Numbers of spikes in this step; most are 0.
+    post_spikes : (n_post,) array
+        Numbers of spikes in this step; most are 0.
+    pre_trace : (n_pre,) array
+        x, without the spikes of this step.
+    post_trace : (n_post,) array
+        y, without the spikes of this step.
+    potentiation, depression : float
+        A_+ and A_-.
+
+    Examples
+    --------
+    The pre neuron spiked a while ago, the post neuron does so now:
+
+    >>> e, x, y = np.zeros((1, 1)), np.array([0.5]), np.array([0.0])
+    >>> pair_spikes(e, np.array([0.0]), np.array([1.0]), x, y, 1.0, 1.5)
+    >>> e
+    array([[0.5]])
+    """
+    # spikes are rare: only their rows and columns are touched
+    for i in post_spikes.nonzero()[0]:
+        trace[i] += (potentiation * post_spikes[i]) * pre_trace
+    for j in pre_spikes.nonzero()[0]:
+        trace[:, j] -= (depression * pre_spikes[j]) * post_trace

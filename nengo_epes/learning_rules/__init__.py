@@ -15,18 +15,26 @@ from nengo_epes.learning_rules.reinforce import (
     GaussianREINFORCESim,
     build_gaussian_reinforce,
 )
+from nengo_epes.learning_rules.stdp import (
+    RewardSTDP,
+    RewardSTDPSim,
+    build_reward_stdp,
+)
 
 __all__ = [
     "EPES",
     "EPESSim",
     "GaussianREINFORCE",
     "GaussianREINFORCESim",
+    "RewardSTDP",
+    "RewardSTDPSim",
     "build_activities",
     "build_epes",
     "build_feedback",
     "build_gaussian_reinforce",
     "build_port",
     "build_post_activities",
+    "build_reward_stdp",
     "build_spread",
     "learned_shape",
     "make_check",

@@ -286,21 +286,12 @@ class EPES(LearningRuleType):
     @property
     def hold(self):
         """(slice) The control input that freezes the trace, if there is one."""
-        return self._control("hold")
+        return parameters.control_slice(self, "hold", self.eligibility.stop)
 
     @property
     def reset(self):
         """(slice) The control input that empties the trace, if there is one."""
-        return self._control("reset")
-
-    def _control(self, name):
-        if name not in self.controls:
-            raise AttributeError(
-                f"{self} has no input {name!r}; use EPES(controls="
-                f"{(*self.controls, name)})"
-            )
-        start = self.eligibility.stop + self.controls.index(name)
-        return slice(start, start + 1)
+        return parameters.control_slice(self, "reset", self.eligibility.stop)
 
 
 class EPESSim(Operator):

@@ -8,7 +8,7 @@ import numpy as np
 from nengo.dists import Distribution
 from nengo.exceptions import ValidationError
 from nengo.params import NumberParam, Parameter
-from nengo.synapses import SynapseParam
+from nengo.synapses import Lowpass, SynapseParam
 from nengo.utils.numpy import array_hash, is_number
 
 from nengo_epes.arithmetic.surrogates import RateDerivative, VoltageSurrogate
@@ -66,6 +66,51 @@ class FilterParam(SynapseParam):
             )
             raise ValidationError(message, attr=self.name, obj=instance)
         return synapse
+
+
+class LowpassParam(FilterParam):
+    """A Lowpass, or its time constant in seconds, above 0."""
+
+    def __init__(self, name, default, optional=False):
+        super().__init__(name, default=default)
+        self.optional = optional
+
+    def coerce(self, instance, synapse):
+        """Refuse what does not decay exponentially."""
+        synapse = super().coerce(instance, synapse)
+        if synapse is not None and (type(synapse) is not Lowpass or synapse.tau <= 0):
+            message = (
+                f"must be a nengo.Lowpass or a time constant in seconds, above 0 (got "
+                f"{synapse}); spike traces and their eligibility decay exponentially"
+            )
+            raise ValidationError(message, attr=self.name, obj=instance)
+        return synapse
+
+
+def control_slice(rule_type, name, start):
+    """Return the slice of a control input of a rule on its port.
+
+    Parameters
+    ----------
+    rule_type : LearningRuleType
+        Has ``controls``, the names of its control inputs.
+    name : str
+        Name of the control input.
+    start : int
+        Where the control inputs start on the port.
+
+    Raises
+    ------
+    AttributeError
+        If the rule has no such control input.
+    """
+    controls = rule_type.controls
+    if name not in controls:
+        raise AttributeError(
+            f"{rule_type} has no input {name!r}; use "
+            f"{type(rule_type).__name__}(controls={(*controls, name)})"
+        )
+    return slice(start + controls.index(name), start + controls.index(name) + 1)
 
 
 class Probeable:
