@@ -22,6 +22,7 @@ FIGURES = {
     "eprop-pattern": 1,
     "gaussian-reinforce": 0,
     "hidden-layer-credit": 1,
+    "reward-stdp": 4,
     "your-own-environment": 1,
 }
 

@@ -1,4 +1,7 @@
-"""RewardSTDP against closed forms and sums over all pairs of spikes."""
+"""RewardSTDP against closed forms, sums over all pairs of spikes, and Brian2."""
+
+import json
+from pathlib import Path
 
 import nengo
 import numpy as np
@@ -210,6 +213,79 @@ def test_the_step_changes_nothing(rng):
     largest = np.abs(changes[0]).max()
     for change in changes[1:]:
         assert_allclose(change, changes[0], rtol=0, atol=0.01 * largest)
+
+
+@pytest.fixture(scope="module")
+def brian2():
+    """Record of benchmarks/stdp_brian2.py, which explains the conventions."""
+    path = Path(__file__).parent / "data/stdp_brian2.npz"
+    with np.load(path) as record:
+        found = dict(record)
+    for side in ("pre", "post"):
+        spikes = np.unpackbits(found[side], axis=0)[: len(found["rewards"])]
+        # a spike of Brian2's step k falls on the step that ends at (k + 1) dt
+        found[side] = [(np.flatnonzero(train) + 1) * DT for train in spikes.T]
+        found[f"{side} spikes"] = spikes.astype(float)
+    return found | json.loads(str(found["settings"]))
+
+
+def run_of_brian2(record, bounds=None, trace=True):
+    """Return the rule and the run of RewardSTDP with the settings of the record."""
+    tau = record["tau_c"]
+    # Brian2 integrates the trace by the Euler method, and its height is 1
+    lowpass = -DT / np.log(1 - DT / tau) if trace else None
+    rule = RewardSTDP(
+        record["rate"] * (tau if trace else 1),
+        pre_synapse=record["tau_plus"],
+        post_synapse=record["tau_minus"],
+        potentiation=record["A_plus"],
+        depression=record["A_minus"],
+        trace_synapse=lowpass,
+        weight_bounds=bounds,
+    )
+    rewards = [*record["rewards"], 0]
+    found = learn(
+        rule,
+        record["pre"],
+        record["post"],
+        len(record["rewards"]) * DT,
+        reward=(lambda t: rewards[round(t / DT) - 1]) if trace else 1.0,
+        weights=record["w_0"],
+    )
+    return rule, found
+
+
+def test_brian2(brian2):
+    """Weights within bounds, and eligibility, if spikes of one step are no pair."""
+    bounds = 0.0, brian2["w_max"]
+    rule, found = run_of_brian2(brian2, bounds)
+    weights = brian2["separate w"]
+    assert weights.min() < 0.01 and weights.max() > 0.99
+    assert_allclose(found["weights"][-1], weights, rtol=0, atol=1e-12)
+    # the record is one step later
+    trace = found["eligibility_trace"][-2] * np.exp(-DT / rule.trace_synapse.tau)
+    wanted = brian2["separate c"] / brian2["tau_c"]
+    assert_allclose(trace, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
+
+
+def test_brian2_pairs_within_one_step(brian2):
+    """In Brian2's usual form such a pair is a potentiation; nothing else differs."""
+    rule, found = run_of_brian2(brian2)
+    pre, post = brian2["pre spikes"], brian2["post spikes"]
+    missing = rule.potentiation * post[:, :, None] * pre[:, None, :]
+    assert missing.sum() > 1000
+    change = np.tensordot(brian2["rewards"], trace_of(rule, missing), axes=1)
+    wanted = brian2["joint w"] - rule.learning_rate * DT * change
+    assert np.abs(wanted - brian2["joint w"]).max() > 0.1
+    assert_allclose(found["weights"][-1], wanted, rtol=0, atol=1e-12)
+
+
+def test_brian2_plain_stdp(brian2):
+    """Without a trace and with a reward of 1 the rule is plain STDP."""
+    _, found = run_of_brian2(brian2, trace=False)
+    weights = brian2["plain w"]
+    assert np.abs(weights - brian2["w_0"]).min() > 0.1
+    assert_allclose(found["weights"][-1], weights, rtol=1e-12)
 
 
 def bounded(rule, c, reward, weights):
