@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import nengo
@@ -36,9 +37,9 @@ def choose_simulator(simulator: Any) -> type[nengo.Simulator]:
     <class 'nengo.simulator.Simulator'>
     """
     if simulator == "compiled":
-        from nengo_epes.compiled import Simulator
-
-        return Simulator
+        # by name: nothing depends on that folder, which could be a package of its own
+        found: type[nengo.Simulator] = import_module("nengo_epes.compiled").Simulator
+        return found
     if isinstance(simulator, type) and issubclass(simulator, nengo.Simulator):
         return simulator
     if simulator != "nengo":
