@@ -11,7 +11,7 @@ from nengo.exceptions import ValidationError
 NAMES = ("nengo", "compiled")
 
 
-def choose_simulator(simulator: Any) -> type[nengo.Simulator]:
+def choose_simulator(simulator: Any) -> Any:
     """Return the simulator of a name, or the simulator itself.
 
     Parameters
@@ -38,8 +38,7 @@ def choose_simulator(simulator: Any) -> type[nengo.Simulator]:
     """
     if simulator == "compiled":
         # by name: nothing depends on that folder, which could be a package of its own
-        found: type[nengo.Simulator] = import_module("nengo_epes.compiled").Simulator
-        return found
+        return import_module("nengo_epes.compiled").Simulator
     if isinstance(simulator, type) and issubclass(simulator, nengo.Simulator):
         return simulator
     if simulator != "nengo":
