@@ -17,6 +17,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_epes.learning_rules import EPES
 from nengo_epes.progress import make_bar
+from nengo_epes.simulators import choose_simulator
 from nengo_epes.synapses import z
 
 LINES = ("PES", "PES, delayed activities", "EPES")
@@ -116,6 +117,7 @@ def run(
     learning_rate=1e-5,
     dt=0.001,
     progress_bar=False,
+    simulator="nengo",
 ):
     """Run the task and measure each line over the second half.
 
@@ -130,6 +132,8 @@ def run(
     progress_bar : bool or callable
         Whether to show a progress bar of tqdm. Also a function of the number of
         simulator steps that returns a bar, such as ``nengo_epes.progress.Bar``.
+    simulator : str or type
+        "nengo", "compiled", or a subclass of `nengo.Simulator`.
 
     Returns
     -------
@@ -157,15 +161,15 @@ def run(
     network, probes = build(seed, delay, learning_rate, dt)
     n_steps = round(seconds / dt)
     with (
-        nengo.Simulator(network, dt=dt, progress_bar=False) as simulator,
+        choose_simulator(simulator)(network, dt=dt, progress_bar=False) as sim,
         make_bar(n_steps, progress_bar) as bar,
     ):
         for _ in range(n_steps):
-            simulator.step()
+            sim.step()
             bar.update()
-        time = simulator.trange(sample_every=10 * dt)
-    target = simulator.data[probes["target"]][:, 0]
-    output = {line: simulator.data[probes[line]][:, 0] for line in LINES}
+        time = sim.trange(sample_every=10 * dt)
+    target = sim.data[probes["target"]][:, 0]
+    output = {line: sim.data[probes[line]][:, 0] for line in LINES}
     late = time > seconds / 2
     return {
         "rmse": {

@@ -40,6 +40,12 @@ SHOWN_AT = {
     "lander": 60,
 }
 SCREENSHOTS = os.environ.get("GUI_SCREENSHOTS")
+# model and backend; with the second one, a picture of an environment and a monitor
+SERVED = [
+    *((name, "nengo") for name in MODELS),
+    ("cartpole", "compiled"),
+    ("delayed_error", "compiled"),
+]
 
 
 def wait_until(condition):
@@ -129,10 +135,13 @@ class Page:
 def server(request, tmp_path):
     """Start the server of a model; return its address and a function that returns its
     output."""
+    name, backend = request.param
+    if backend == "compiled":
+        pytest.importorskip("numba")
     log = tmp_path / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*COMMAND, request.param, "--no-browser"],
+            [*COMMAND, name, "--backend", backend, "--no-browser"],
             cwd=tmp_path,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -141,13 +150,13 @@ def server(request, tmp_path):
     try:
         found = wait_until(lambda: address.search(log.read_text()) or process.poll())
         assert process.poll() is None, log.read_text()
-        yield request.param, found.group(), log.read_text
+        yield name, found.group(), log.read_text
     finally:
         process.terminate()
         process.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("server", MODELS, indirect=True)
+@pytest.mark.parametrize("server", SERVED, ids=" ".join, indirect=True)
 def test_model_in_a_browser(server, driver):
     """A page runs, plots, draws, resets, and continues after an edit, without an error
     on the page, in the console, or in the output of the server."""

@@ -43,6 +43,7 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         metavar="FILE",
         help="table to write (default: %(default)s)",
     )
+    shared.add_simulator(demo)
     shared.add_quiet(demo)
     demo.set_defaults(command=_demo, parser=demo)
 
@@ -67,7 +68,12 @@ def _demo(options: Namespace) -> None:
             f"(got {options.output})"
         )
     bar = shared.bar(options, "steps")
-    result = delayed_error.run(options.seed, options.seconds, progress_bar=bar)
+    result = delayed_error.run(
+        options.seed,
+        options.seconds,
+        progress_bar=bar,
+        simulator=options.simulator or "nengo",
+    )
     rmse = result["rmse"]
     parameters = ("seed", "seconds", "delay", "learning_rate", "dt", "rmse")
     table = json.dumps({name: result[name] for name in parameters}, indent=2) + "\n"

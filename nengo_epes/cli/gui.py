@@ -9,6 +9,7 @@ from pathlib import Path
 from nengo_epes.cli import options as shared
 from nengo_epes.files import check_writable, write_atomically
 from nengo_epes.optional import load
+from nengo_epes.simulators import NAMES, choose_simulator
 
 # modules that a model imports in addition to nengo_gui
 NEEDED = {
@@ -30,6 +31,13 @@ def add(commands: _SubParsersAction[ArgumentParser]) -> None:
         nargs="?",
         metavar="NAME|FILE.py",
         help="model of the package, or a file of your own (default: list the models)",
+    )
+    gui.add_argument(
+        "--backend",
+        choices=NAMES,
+        default="nengo",
+        help="simulator (default: %(default)s); compiled is faster and needs numba, "
+        "from nengo_epes[compiled]",
     )
     gui.add_argument(
         "--port",
@@ -65,7 +73,10 @@ def _gui(options: Namespace) -> None:
     # a missing module would be a traceback in the browser
     for module in ("nengo_gui", *(NEEDED.get(name, ()) if is_ours else ())):
         load(module, "gui")
-    _serve(_copy(name) if is_ours else Path(name), options.port, not options.no_browser)
+    choose_simulator(options.backend)
+    backend = {"nengo": "nengo", "compiled": "nengo_epes.compiled"}[options.backend]
+    model = _copy(name) if is_ours else Path(name)
+    _serve(model, backend, options.port, not options.no_browser)
 
 
 def _copy(name: str) -> Path:
@@ -87,7 +98,7 @@ def _copy(name: str) -> Path:
     return model
 
 
-def _serve(model: Path, port: int, opens_browser: bool) -> None:
+def _serve(model: Path, backend: str, port: int, opens_browser: bool) -> None:
     """Serve a model until its last page is closed, or Ctrl-C is pressed."""
     import signal
     import threading
@@ -95,10 +106,15 @@ def _serve(model: Path, port: int, opens_browser: bool) -> None:
 
     from nengo_gui.gui import InteractiveGUI
     from nengo_gui.guibackend import GuiServerSettings, ModelContext
+    from nengo_gui.page import PageSettings
 
     settings = GuiServerSettings(("localhost", port))
     try:
-        gui = InteractiveGUI(ModelContext(filename=str(model)), settings)
+        gui = InteractiveGUI(
+            ModelContext(filename=str(model)),
+            settings,
+            page_settings=PageSettings(backend=backend),
+        )
     except RuntimeError as error:  # of Nengo GUI
         raise OSError(f"port {port} is in use; leave out --port") from error
     if opens_browser:

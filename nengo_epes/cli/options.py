@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nengo_epes.progress import Bar
+from nengo_epes.simulators import NAMES
 
 STEPS = 50_000
 
@@ -44,6 +45,16 @@ def add_quiet(parser: ArgumentParser) -> None:
         "--quiet",
         action="store_true",
         help="print only results, warnings and errors",
+    )
+
+
+def add_simulator(parser: ArgumentParser) -> None:
+    """Add the option that chooses the simulator."""
+    parser.add_argument(
+        "--simulator",
+        choices=NAMES,
+        help="simulator (default: nengo); compiled is faster and needs numba, from "
+        "nengo_epes[compiled]",
     )
 
 
@@ -87,6 +98,7 @@ def add_agent(parser: ArgumentParser, nargs: str | None = None) -> None:
     parser.add_argument(
         "--neurons", choices=("rate", "lif"), help="neuron type (default: rate)"
     )
+    add_simulator(parser)
     parser.add_argument(
         "--set",
         action="append",

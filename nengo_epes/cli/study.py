@@ -65,6 +65,7 @@ def _study(options: Namespace) -> None:
             options.steps or shared.STEPS,
             dict(options.env_arg),
             shared.bar(options, "steps"),
+            options.simulator or "nengo",
             **dict(options.set),
         )
     except KeyboardInterrupt:

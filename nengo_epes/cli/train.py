@@ -72,7 +72,8 @@ def _train(options: Namespace) -> None:
     else:
         seed, steps = options.seed or 0, options.steps or shared.STEPS
         settings, env_kwargs = dict(options.set), dict(options.env_arg)
-        runs.create_run(folder, env, seed, neurons, steps, env_kwargs, **settings)
+        args = seed, neurons, steps, env_kwargs, options.simulator or "nengo"
+        runs.create_run(folder, env, *args, **settings)
     bar = shared.bar(options, "steps")
     with _stopping() as stopped, _tensorboard(options, folder) as callback:
         try:
@@ -96,7 +97,8 @@ def _train(options: Namespace) -> None:
 
 def _check_resumed(options: Namespace, run: dict[str, Any], folder: Path) -> None:
     """Refuse options that differ from the run."""
-    given = {name: vars(options)[name] for name in ("environment", "seed", "neurons")}
+    names = "environment", "seed", "neurons", "simulator"
+    given = {name: vars(options)[name] for name in names}
     given |= {**dict(options.set), "env_kwargs": dict(options.env_arg) or None}
     found = {**run["settings"], **run}
     for name, value in given.items():

@@ -13,7 +13,6 @@ import warnings
 from collections import deque
 from dataclasses import dataclass
 
-import nengo
 import numpy as np
 from nengo.exceptions import NengoWarning, SimulatorClosed, ValidationError
 
@@ -24,6 +23,7 @@ from nengo_epes.rl.evaluation import open_for_evaluation, run_episodes, wrappers
 from nengo_epes.rl.network import build_network, check_seed
 from nengo_epes.rl.settings import NEURON_TYPES
 from nengo_epes.rl.spaces import check_gymnasium
+from nengo_epes.simulators import choose_simulator
 
 __all__ = ["Agent", "Episode"]
 
@@ -79,6 +79,9 @@ class Agent:
         "lif" (`nengo.LIF`, 15 simulator steps), or any neuron type.
     env_kwargs : dict, optional
         Keyword arguments for `gymnasium.make` or the constructor.
+    simulator : str or type, optional
+        "nengo" (`nengo.Simulator`), "compiled" (`nengo_epes.compiled.Simulator`), or
+        any subclass of `nengo.Simulator`.
     **settings
         Fields of `Settings` to change.
 
@@ -113,16 +116,25 @@ class Agent:
     ((2,), True, True)
     """
 
-    def __init__(self, env, seed=0, neurons="rate", env_kwargs=None, **settings):
+    def __init__(
+        self,
+        env,
+        seed=0,
+        neurons="rate",
+        env_kwargs=None,
+        simulator="nengo",
+        **settings,
+    ):
         self.network = build_network(env, seed, neurons, env_kwargs, **settings)
         self.process = self.network.env_node.output
         self.settings = self.network.settings
         self.neuron_type = self.network.neuron_type
         self.seed = int(seed)
         # the optimizer's order differs between processes, and with it the last bits
-        self.simulator = nengo.Simulator(
-            self.network, progress_bar=False, optimize=False
+        self._make_simulator = functools.partial(
+            choose_simulator(simulator), progress_bar=False, optimize=False
         )
+        self.simulator = self._make_simulator(self.network)
         out = self.simulator.model.sig[self.network.env_node]["out"]
         self._now = self.simulator.signals[out]
         self.episodes = []
@@ -385,7 +397,7 @@ class Agent:
             self._close_greedy()  # its weights are from before
         if self._greedy is None:
             network = self.freeze()
-            simulator = nengo.Simulator(network, progress_bar=False, optimize=False)
+            simulator = self._make_simulator(network)
             names = ("observation", "action", "value")
             signals = simulator.model.sig
             out = [signals[getattr(network, name)] for name in names]
@@ -470,7 +482,7 @@ class Agent:
         archive.write(path, FORMAT, header, learned)
 
     @classmethod
-    def load(cls, path, env=None, neurons=None):
+    def load(cls, path, env=None, neurons=None, simulator="nengo"):
         """Load an agent that `save` saved.
 
         Training resumes with a new episode.
@@ -485,6 +497,8 @@ class Agent:
             the file names.
         neurons : str or nengo.neurons.NeuronType, optional
             Neurons; needed if they were neither "rate" nor "lif".
+        simulator : str or type, optional
+            See `Agent`. What was learned does not depend on it.
 
         Returns
         -------
@@ -521,6 +535,7 @@ class Agent:
             header["seed"],
             neurons,
             (header["env_kwargs"] or None) if isinstance(env, str) else None,
+            simulator,
             **header["settings"],
         )
         agent._restore(header, arrays, path)

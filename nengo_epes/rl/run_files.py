@@ -16,6 +16,7 @@ from nengo_epes.files import write_atomically
 from nengo_epes.optional import load
 from nengo_epes.rl.agent import Episode
 from nengo_epes.rl.settings import NEURON_TYPES, Settings, choose_settings
+from nengo_epes.simulators import NAMES as SIMULATORS
 
 RECORD, RETURNS, LOCK, OWNER = "run.json", "returns.csv", "run.lock", "owner.json"
 # seconds to wait for a process that only reads the folder
@@ -27,6 +28,7 @@ _KEYS = {
     "env_kwargs": (dict, lambda x: True, "a dictionary"),
     "seed": (int, lambda x: 0 <= x < 2**31, "an int from 0 to 2**31 - 1"),
     "neurons": (str, lambda x: x in NEURON_TYPES, " or ".join(NEURON_TYPES)),
+    "simulator": (str, lambda x: x in SIMULATORS, " or ".join(SIMULATORS)),
     "settings": (dict, lambda x: True, "a dictionary"),
     "steps": (int, lambda x: x >= 1, "an int of at least 1"),
     "run": (str, len, "a string"),

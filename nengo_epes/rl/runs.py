@@ -1,7 +1,7 @@
 """Training runs, each stored in a folder, that resume after any interruption.
 
 ====================== =============================================================
-``run.json``           environment, seed, neurons, settings, environment steps
+``run.json``           environment, seed, neurons, simulator, settings, steps
 ``returns.csv``        a line for each training episode, written as soon as it ends
 ``agent.npz``          what was learned, see `~nengo_epes.rl.Agent.save`
 ``checkpoint.npz``     the simulation, see `nengo_epes.checkpoints`
@@ -49,7 +49,14 @@ WINDOW = 50
 
 
 def create_run(
-    folder, env, seed=0, neurons="rate", n_steps=50_000, env_kwargs=None, **settings
+    folder,
+    env,
+    seed=0,
+    neurons="rate",
+    n_steps=50_000,
+    env_kwargs=None,
+    simulator="nengo",
+    **settings,
 ):
     """Create the folder of a run; `resume_run` starts the training.
 
@@ -67,6 +74,8 @@ def create_run(
         Environment steps of training.
     env_kwargs : dict, optional
         Keyword arguments for `gymnasium.make`, which JSON can store.
+    simulator : str, optional
+        "nengo" or "compiled".
     **settings
         Fields of `~nengo_epes.rl.Settings` to change.
 
@@ -92,6 +101,7 @@ def create_run(
         "env_kwargs": env_kwargs or {},
         "seed": seed,
         "neurons": neurons,
+        "simulator": simulator,
         "settings": dataclasses.asdict(network.settings),
         "steps": n_steps,
         "run": secrets.token_hex(8),
@@ -169,7 +179,8 @@ def resume_run(folder, n_steps=None, env=None, callback=None, progress_bar=False
             _check_more(folder, trained_steps, n_steps)
         if trained_steps >= record["steps"]:
             return True
-        args = (record[name] for name in ("seed", "neurons", "env_kwargs"))
+        names = "seed", "neurons", "env_kwargs", "simulator"
+        args = (record[name] for name in names)
         with Agent(environment, *args, **record["settings"]) as agent:
             _restore(agent, folder, record)
             _check_more(folder, agent.total_steps + 1, record["steps"])
@@ -247,9 +258,9 @@ def read_run(folder):
     -------
     dict
         Content of ``run.json``: ``environment``, ``env_kwargs``, ``seed``, ``neurons``,
-        ``settings``, ``steps``, the identity ``run`` and ``versions``. Also
-        ``episodes``, a list of Episode; ``trained_steps``, environment steps of the
-        agent in ``agent.npz``, or 0; and ``is_complete``.
+        ``simulator``, ``settings``, ``steps``, the identity ``run`` and ``versions``.
+        Also ``episodes``, a list of Episode; ``trained_steps``, environment steps of
+        the agent in ``agent.npz``, or 0; and ``is_complete``.
 
     Raises
     ------
@@ -307,7 +318,8 @@ def load_agent(folder, env=None):
             f"{folder}: there is no {AGENT}, because training has not ended; resume it "
             f"with nengo-epes train {record['environment']} --resume --output {folder}"
         )
-    return Agent.load(folder / AGENT, environment, record["neurons"])
+    neurons, simulator = record["neurons"], record["simulator"]
+    return Agent.load(folder / AGENT, environment, neurons, simulator)
 
 
 def evaluate_run(

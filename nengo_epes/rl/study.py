@@ -35,6 +35,7 @@ def study(
     n_steps=50_000,
     env_kwargs=None,
     progress_bar=False,
+    simulator="nengo",
     **settings,
 ):
     """Train and evaluate an agent for each seed, several at a time.
@@ -54,7 +55,7 @@ def study(
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://192.168.0.1:8786``. By default,
         one process for each core of this machine, with one thread each.
-    neurons, n_steps, env_kwargs, **settings
+    neurons, n_steps, env_kwargs, simulator, **settings
         See `nengo_epes.rl.runs.create_run`.
     progress_bar : bool or callable, optional
         Whether to show a progress bar of tqdm. Also a function of the number of missing
@@ -95,13 +96,19 @@ def study(
     load("distributed", "studies")
     load("pandas", "studies")
     folder = make_folder(folder).absolute()
-    wanted = {"environment": env, "neurons": neurons, "env_kwargs": env_kwargs or {}}
+    wanted = {
+        "environment": env,
+        "neurons": neurons,
+        "env_kwargs": env_kwargs or {},
+        "simulator": simulator,
+    }
+    args = neurons, n_steps, env_kwargs, simulator
     paths = {folder / f"seed-{seed}": seed for seed in map(operator.index, seeds)}
     for path, seed in paths.items():
         if (path / RECORD).exists():
             _check_settings(path, {**settings, **wanted, "seed": seed}, n_steps)
         else:
-            runs.create_run(path, env, seed, neurons, n_steps, env_kwargs, **settings)
+            runs.create_run(path, env, seed, *args, **settings)
     missing = [path for path in paths if not _is_complete(path, n_steps)]
     if missing:
         _run_all(missing, scheduler, env, n_steps, progress_bar)
