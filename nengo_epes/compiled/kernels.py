@@ -58,6 +58,8 @@ WIDTH = 22
 @_kernel
 def part(x, start, size):
     """Return consecutive numbers as an array."""
+    # a slice is never out of bounds; this is, if NUMBA_BOUNDSCHECK=1
+    _ = x[start + size - 1]
     return x[start : start + size]
 
 
@@ -175,7 +177,7 @@ def lif(x, r):
     The constants are dt, tau_rc, tau_ref, the lowest voltage, the height of a spike and
     expm1(-dt / tau_rc). Voltages above the threshold, which only a user writes, decline.
     """
-    n, c = r[4], part(x, r[5], 6)
+    n, c = r[4], x[r[5] :]
     out, v, ref = part(x, r[1], n), part(x, r[2], n), part(x, r[3], n)
     dt, tau_rc, lowest, full = c[0], c[1], c[3], c[5]
     wrong = 0
@@ -310,7 +312,7 @@ def epes(x, k, r):
     in which to forget, 17 kind of trace, 18 constants: decay, smallest, the two factors
     of the third factor, and those of `limit`.
     """
-    n, rows, kind, c = r[10], r[11], r[17], part(x, r[18], 7)
+    n, rows, kind, c = r[10], r[11], r[17], x[r[18] :]
     what = control(x, r[13], r[14])
     if kind == REPLACING and what == 1:
         for j in range(rows):
@@ -337,7 +339,7 @@ def epes(x, k, r):
                 advance(trace, c[0], gain, part(x, r[1] + j * r[2], n), kind)
         delta = part(x, r[8] + j * n, n)
         scale(delta, c[2] * (c[3] * x[r[5] + j * r[6]]), trace)
-        limit(delta, x, r[9] + j * n if r[9] >= 0 else -1, part(x, r[18] + 4, 3))
+        limit(delta, x, r[9] + j * n if r[9] >= 0 else -1, x[r[18] + 4 :])
     return True
 
 
@@ -348,7 +350,7 @@ def dutch(x, k, r):
     Operands as in `epes`, and 19 contribution, 20 last change, 21 surprise. The third
     constant is the rate, which multiplies dt times the third factor.
     """
-    n, rows, c = r[10], r[12], part(x, r[18], 7)
+    n, rows, c = r[10], r[12], x[r[18] :]
     what, rate, a = control(x, r[13], r[14]), c[2], part(x, r[1], n)
     squared = dot(a, a)
     for j in range(rows):
@@ -376,7 +378,7 @@ def dutch(x, k, r):
             for i in range(n):
                 delta[i] += rate * x[r[21] + j] * (e[i] - visit[i])
             copy(last, delta)
-        limit(delta, x, r[9] + j * n if r[9] >= 0 else -1, part(x, r[18] + 4, 3))
+        limit(delta, x, r[9] + j * n if r[9] >= 0 else -1, x[r[18] + 4 :])
     return True
 
 
@@ -388,7 +390,7 @@ def reinforce(x, k, r):
     position of the decision, number of decisions, number of steps, whether episodic,
     whether averages, constants: rate, scale, those of `limit`.
     """
-    n, port, episodic, c = r[6], r[7], r[11], part(x, r[13], 5)
+    n, port, episodic, c = r[6], r[7], r[11], x[r[13] :]
     if x[r[8]] > 0.5:
         return False
     k[r[10]] += 1
@@ -402,7 +404,7 @@ def reinforce(x, k, r):
             fill(e, 0.0)
         scale(gradient, factor, e)
         scale(delta, gate * c[0], gradient)
-        limit(delta, x, r[4] + j * n if r[4] >= 0 else -1, part(x, r[13] + 2, 3))
+        limit(delta, x, r[4] + j * n if r[4] >= 0 else -1, x[r[13] + 2 :])
         if episodic:
             scale(e, 1.0 - gate, e)
     if episodic:
@@ -428,7 +430,7 @@ def voltage_psi(x, r):
 
     The constants are gamma, beta and dt.
     """
-    c = part(x, r[7], 3)
+    c = x[r[7] :]
     for i in range(r[5]):
         spiked, refractory = x[r[3] + i] != 0, x[r[2] + i] >= c[2]
         d = 0.0 if spiked else c[1] * abs(x[r[1] + i] - 1)
@@ -458,7 +460,7 @@ def current_psi(x, r):
 
     The constants are amplitude, tau_ref and tau_rc.
     """
-    c = part(x, r[5], 3)
+    c = x[r[5] :]
     for i in range(r[3]):
         x[r[2] + i] = c[0] * slope(r[4], x[r[1] + i], c[1], c[2])
 
@@ -470,7 +472,7 @@ def adapt(x, k, r):
     Operands: difference, adaptation, psi, activities, rows, size of a row, number of
     steps, period in which to forget, constants: smallest, decay, increase by a spike.
     """
-    n, c = r[6], part(x, r[9], 3)
+    n, c = r[6], x[r[9] :]
     a = part(x, r[4], n)
     for j in range(r[5]):
         difference, adaptation = part(x, r[1] + j * n, n), part(x, r[2] + j * n, n)
@@ -518,11 +520,11 @@ def run(x, k, table, first, last):
         elif kind == LIF:
             done = lif(x, r)
         elif kind == LIF_RATE:  # J, n, constants
-            lif_rate(part(x, r[1], r[2]), part(x, r[3], 3))
+            lif_rate(part(x, r[1], r[2]), x[r[3] :])
         elif kind == RECTIFY:  # J, n, amplitude
             rectify(part(x, r[1], r[2]), x[r[3]])
         elif kind == SPIKE:  # J, voltage, n, constants
-            spike(part(x, r[1], r[3]), part(x, r[2], r[3]), part(x, r[4], 2))
+            spike(part(x, r[1], r[3]), part(x, r[2], r[3]), x[r[4] :])
         elif kind == LINEAR:
             linear(x, r)
         elif kind == DELAY:
