@@ -552,9 +552,13 @@ except RuntimeError:  # no folder can be written to: compiled in every process
     run = numba.njit(error_model="numpy")(run)
 
 
+compiled = set()  # types of x, in this process
+
+
 def compile_run(x, k, table):
-    """Compile `run` for these types, or load it from numba's cache on disk."""
+    """Compile `run` for the type of x, or load it from numba's cache on disk."""
     try:
         run(x, k, table, 0, 0)
     except OSError:  # the folder cannot be written to now; the function is compiled
         run(x, k, table, 0, 0)
+    compiled.add(x.dtype)

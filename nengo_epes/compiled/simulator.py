@@ -87,7 +87,7 @@ class Simulator(nengo.Simulator):
             if not translated and type(op) is not SimProbe:
                 self.untranslated.append(op)
         self._table = table.allocate(self.signals)
-        if table.rows:
+        if table.rows and dtype not in kernels.compiled:
             progress = Progress("Compiling", "Compilation")
             with ProgressTracker(self.progress_bar, progress):
                 kernels.compile_run(*self._table)
