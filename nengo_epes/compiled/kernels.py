@@ -27,32 +27,10 @@ _sum = numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
 
 WIDTH = 22
 
-(
-    TIME,
-    FILL,
-    COPY,
-    ADD,
-    GATHER,
-    GATHER_ADD,
-    COMBINE,
-    MULTIPLY,
-    CHECK,
-    DOT,
-    BLOCKS,
-    OUTER,
-    LIF,
-    LIF_RATE,
-    RECTIFY,
-    SPIKE,
-    LINEAR,
-    DELAY,
-    EPES,
-    DUTCH,
-    VOLTAGE_PSI,
-    CURRENT_PSI,
-    ADAPT,
-    REINFORCE,
-) = range(24)
+# kinds of rows
+TIME, FILL, COPY, GATHER, GATHER_ADD, COMBINE, MULTIPLY, CHECK = range(8)
+DOT, OUTER, DELAY, LIF, LIF_RATE, RECTIFY, SPIKE = range(8, 15)
+EPES, PSI, ADAPT = range(15, 18)
 
 
 @_kernel
@@ -78,13 +56,6 @@ def copy(y, x):
 
 
 @_kernel
-def add(y, x):
-    """Do y += x."""
-    for i in range(y.size):
-        y[i] += x[i]
-
-
-@_kernel
 def scale(y, p, x):
     """Do y = p x, for a number p."""
     for i in range(y.size):
@@ -99,19 +70,12 @@ def combine(y, p, x, q, z):
 
 
 @_kernel
-def add_scaled(y, p, x):
-    """Do y += p x, for a number p."""
-    for i in range(y.size):
-        y[i] += p * x[i]
-
-
-@_kernel
 def multiply(y, a, x):
     """Do y = a x; one number is multiplied with each of the others."""
+    if x.size == 1:
+        a, x = x, a
     if a.size == 1:
         scale(y, a[0], x)
-    elif x.size == 1:
-        scale(y, x[0], a)
     else:
         for i in range(y.size):
             y[i] = a[i] * x[i]
@@ -151,18 +115,6 @@ def product(y, x, start, step, z):
 
 
 @_kernel
-def blocks(x, k, r):
-    """Do y = A z; operands: y, A, z, rows, columns, block rows, indptr, indices."""
-    m, n = r[4], r[5]
-    fill(part(x, r[1], m * r[6]), 0.0)
-    for i in range(r[6]):
-        for b in range(k[r[7] + i], k[r[7] + i + 1]):
-            z = part(x, r[3] + n * k[r[8] + b], n)
-            for j in range(m):
-                x[r[1] + i * m + j] += dot(part(x, r[2] + (b * m + j) * n, n), z)
-
-
-@_kernel
 def outer(x, r):
     """Do y = p a b'; operands: y, a, its step, b, its step by rows, p, rows, size."""
     for j in range(r[7]):
@@ -174,8 +126,9 @@ def outer(x, r):
 def lif(x, r):
     """Replace currents by spikes; operands: J, voltage, refractory time, n, constants.
 
-    The constants are dt, tau_rc, tau_ref, the lowest voltage, the height of a spike and
-    expm1(-dt / tau_rc). Voltages above the threshold, which only a user writes, decline.
+    The constants are dt, tau_rc, tau_ref, lowest voltage, height of a spike and
+    expm1(-dt / tau_rc). Voltages above the threshold, which only a user writes, and NaN
+    decline.
     """
     n, c = r[4], x[r[5] :]
     out, v, ref = part(x, r[1], n), part(x, r[2], n), part(x, r[3], n)
@@ -192,7 +145,8 @@ def lif(x, r):
         current = out[i]
         out[i] = 0
         if 0 < ref[i] < dt:  # active for a part of the step
-            v[i] = max(v[i] - (current - v[i]) * math.expm1((ref[i] - dt) / tau_rc), lowest)
+            grown = math.expm1((ref[i] - dt) / tau_rc)
+            v[i] = max(v[i] - (current - v[i]) * grown, lowest)
         if v[i] > 1:
             spike_time = dt + tau_rc * math.log1p(-(v[i] - 1) / (current - 1))
             out[i], v[i], ref[i] = c[4], 0, c[2] + spike_time
@@ -225,31 +179,6 @@ def spike(out, v, c):
 
 
 @_kernel
-def linear(x, r):
-    """Do a linear filter; operands: u, state, y, n, order q, matrices, working memory.
-
-    The matrices are A, B, C and D. Without D, the output is that of the new state.
-    """
-    n, q, a, w = r[4], r[5], r[6], r[7]
-    u, y = part(x, r[1], n), part(x, r[3], n)
-    b, c = a + q * q, a + q * q + q
-    d = x[c + q]
-    for j in range(q):
-        new = part(x, w + j * n, n)
-        scale(new, x[a + j * q], part(x, r[2], n))
-        for i in range(1, q):
-            add_scaled(new, x[a + j * q + i], part(x, r[2] + i * n, n))
-        add_scaled(new, x[b + j], u)
-    source = w if d == 0 else r[2]
-    scale(y, x[c], part(x, source, n))
-    for j in range(1, q):
-        add_scaled(y, x[c + j], part(x, source + j * n, n))
-    if d != 0:
-        add_scaled(y, d, u)
-    copy(part(x, r[2], q * n), part(x, w, q * n))
-
-
-@_kernel
 def delay(x, k, r):
     """Do a tapped delay; operands: u, buffer, y, n, length, position, taps, ages.
 
@@ -264,7 +193,7 @@ def delay(x, k, r):
         if tap == 0:
             scale(y, x[r[9]], delayed)
         else:
-            add_scaled(y, x[r[9] + tap], delayed)
+            combine(y, 1.0, y, x[r[9] + tap], delayed)
 
 
 GIVEN, ACCUMULATING, REPLACING = range(3)
@@ -295,14 +224,6 @@ def limit(change, x, weights, c):
 
 
 @_kernel
-def control(x, hold, reset):
-    """Return 0 if a trace is held, -1 if it is cleared, else 1."""
-    if reset >= 0 and x[reset] > 0.5:
-        return -1
-    return 0 if hold >= 0 and x[hold] > 0.5 else 1
-
-
-@_kernel
 def epes(x, k, r):
     """Do a step of EPES with a trace that decays exponentially, or a given trace.
 
@@ -313,8 +234,9 @@ def epes(x, k, r):
     of the third factor, and those of `limit`.
     """
     n, rows, kind, c = r[10], r[11], r[17], x[r[18] :]
-    what = control(x, r[13], r[14])
-    if kind == REPLACING and what == 1:
+    clears = r[14] >= 0 and x[r[14]] > 0.5
+    held = kind == GIVEN or (r[13] >= 0 and x[r[13]] > 0.5)
+    if kind == REPLACING and not (clears or held):
         for j in range(rows):
             if x[r[3] + j * r[4]] < 0:
                 return False
@@ -323,16 +245,16 @@ def epes(x, k, r):
             if a[i] < 0:
                 return False
     k[r[15]] += 1
-    forgets = kind != GIVEN and c[0] != 0 and k[r[15]] % r[16] == 0
+    forgets = c[0] != 0 and k[r[15]] % r[16] == 0
     trace = part(x, r[7], n)
     for j in range(r[12]):
         if j < rows:
             trace = part(x, r[7] + j * n, n)
             if forgets:
                 forget(trace, c[1])
-            if what == -1:
+            if clears:
                 fill(trace, 0.0)
-            elif what == 1 and kind != GIVEN:
+            elif not held:
                 gain = x[r[3] + j * r[4]]
                 if kind == ACCUMULATING:
                     gain *= 1 - c[0]
@@ -344,125 +266,16 @@ def epes(x, k, r):
 
 
 @_kernel
-def dutch(x, k, r):
-    """Do a step of EPES with a dutch trace.
-
-    Operands as in `epes`, and 19 contribution, 20 last change, 21 surprise. The third
-    constant is the rate, which multiplies dt times the third factor.
-    """
-    n, rows, c = r[10], r[12], x[r[18] :]
-    what, rate, a = control(x, r[13], r[14]), c[2], part(x, r[1], n)
-    squared = dot(a, a)
-    for j in range(rows):
-        g = x[r[3] + j * r[4]]
-        if what == 1 and not rate * (g * g * squared) < 1:
-            return False
-    k[r[15]] += 1
-    factor = rate * (c[3] * x[r[5]])
-    for j in range(rows):
-        e, delta = part(x, r[7] + j * n, n), part(x, r[8] + j * n, n)
-        visit, last = part(x, r[19] + j * n, n), part(x, r[20] + j * n, n)
-        if what == -1:
-            fill(e, 0.0)
-            fill(visit, 0.0)
-            fill(last, 0.0)
-            x[r[21] + j] = 0
-        elif what == 1:
-            scale(visit, x[r[3] + j * r[4]], a)
-            x[r[21] + j] = dot(last, visit)
-            fill(last, 0.0)
-            overlap = dot(e, visit)
-            combine(e, c[0], e, 1 - rate * c[0] * overlap, visit)
-        scale(delta, factor, e)
-        if factor != 0:
-            for i in range(n):
-                delta[i] += rate * x[r[21] + j] * (e[i] - visit[i])
-            copy(last, delta)
-        limit(delta, x, r[9] + j * n if r[9] >= 0 else -1, x[r[18] + 4 :])
-    return True
-
-
-@_kernel
-def reinforce(x, k, r):
-    """Do a step of Gaussian REINFORCE without a decision; one with a decision declines.
-
-    Operands: eligibility, gradient, delta, weights or -1, rows, size of a row, port,
-    position of the decision, number of decisions, number of steps, whether episodic,
-    whether averages, constants: rate, scale, those of `limit`.
-    """
-    n, port, episodic, c = r[6], r[7], r[11], x[r[13] :]
-    if x[r[8]] > 0.5:
-        return False
-    k[r[10]] += 1
-    gate, factor = min(max(x[port + 1], 0.0), 1.0), c[1] * x[port]
-    if episodic and r[12]:
-        factor /= max(x[r[9]], 1.0)
-    for j in range(r[5]):
-        e, delta = part(x, r[1] + j * n, n), part(x, r[3] + j * n, n)
-        gradient = part(x, r[2] + j * n, n)
-        if not episodic:
-            fill(e, 0.0)
-        scale(gradient, factor, e)
-        scale(delta, gate * c[0], gradient)
-        limit(delta, x, r[4] + j * n if r[4] >= 0 else -1, x[r[13] + 2 :])
-        if episodic:
-            scale(e, 1.0 - gate, e)
-    if episodic:
-        x[r[9]] *= 1.0 - gate
-    return True
-
-
-@_kernel
-def bump(shape, d):
-    """Return a voltage surrogate of height 1 at a distance from the threshold."""
-    if shape == 0:
-        return max(1 - d, 0.0)
-    if shape == 1:
-        return math.exp(-d)
-    if shape == 2:
-        return 1 / (1 + d) ** 2
-    return 1 / math.pi / (1 + (math.pi * d) ** 2)
-
-
-@_kernel
-def voltage_psi(x, r):
-    """Set psi; operands: voltage, refractory time, spikes, psi, n, shape, constants.
+def set_psi(x, r):
+    """Set psi; operands: voltage, refractory time, spikes, psi, n, constants.
 
     The constants are gamma, beta and dt.
     """
-    c = x[r[7] :]
+    c = x[r[6] :]
     for i in range(r[5]):
-        spiked, refractory = x[r[3] + i] != 0, x[r[2] + i] >= c[2]
-        d = 0.0 if spiked else c[1] * abs(x[r[1] + i] - 1)
-        x[r[4] + i] = 0 if refractory and not spiked else c[0] * bump(r[6], d)
-
-
-@_kernel
-def slope(shape, current, tau_ref, tau_rc):
-    """Return the derivative of a rate with respect to the current."""
-    if shape == 0:
-        j = current - 1
-        if j <= 0:
-            return 0 * j
-        period = tau_ref + tau_rc * math.log1p(1 / j)
-        return tau_rc / (period * j) / (period * (1 + j))
-    if shape == 1:
-        return 1.0 if current > 0 else 0.0
-    # sech(current)^2, of half the current for a sigmoid
-    decay = math.exp(-2 * abs(current if shape == 3 else current / 2))
-    squared = 4 * decay / (1 + decay) ** 2
-    return (squared if shape == 3 else squared / 4) / tau_ref
-
-
-@_kernel
-def current_psi(x, r):
-    """Set psi; operands: current, psi, n, shape, constants.
-
-    The constants are amplitude, tau_ref and tau_rc.
-    """
-    c = x[r[5] :]
-    for i in range(r[3]):
-        x[r[2] + i] = c[0] * slope(r[4], x[r[1] + i], c[1], c[2])
+        psi = c[0] * max(1 - c[1] * abs(x[r[1] + i] - 1), 0.0)
+        active = x[r[2] + i] < c[2]
+        x[r[4] + i] = c[0] if x[r[3] + i] != 0 else (psi if active else 0)
 
 
 @_kernel
@@ -496,8 +309,6 @@ def run(x, k, table, first, last):
             fill(part(x, r[1], r[3]), x[r[2]])
         elif kind == COPY:  # y, x, n
             copy(part(x, r[1], r[3]), part(x, r[2], r[3]))
-        elif kind == ADD:  # y, x, n
-            add(part(x, r[1], r[3]), part(x, r[2], r[3]))
         elif kind == GATHER:  # positions of y, of x, n
             for i in range(r[3]):
                 x[k[r[1] + i]] = x[k[r[2] + i]]
@@ -513,8 +324,6 @@ def run(x, k, table, first, last):
             done = bounded(part(x, r[1], r[2]), x[r[3]])
         elif kind == DOT:  # y, A, distance of its rows, z, rows, columns
             product(part(x, r[1], r[5]), x, r[2], r[3], part(x, r[4], r[6]))
-        elif kind == BLOCKS:
-            blocks(x, k, r)
         elif kind == OUTER:
             outer(x, r)
         elif kind == LIF:
@@ -525,22 +334,14 @@ def run(x, k, table, first, last):
             rectify(part(x, r[1], r[2]), x[r[3]])
         elif kind == SPIKE:  # J, voltage, n, constants
             spike(part(x, r[1], r[3]), part(x, r[2], r[3]), x[r[4] :])
-        elif kind == LINEAR:
-            linear(x, r)
         elif kind == DELAY:
             delay(x, k, r)
         elif kind == EPES:
             done = epes(x, k, r)
-        elif kind == DUTCH:
-            done = dutch(x, k, r)
-        elif kind == VOLTAGE_PSI:
-            voltage_psi(x, r)
-        elif kind == CURRENT_PSI:
-            current_psi(x, r)
+        elif kind == PSI:
+            set_psi(x, r)
         elif kind == ADAPT:
             adapt(x, k, r)
-        elif kind == REINFORCE:
-            done = reinforce(x, k, r)
         if not done:
             return at
     return -1

@@ -11,19 +11,13 @@ import math
 
 import nengo
 import numpy as np
+from nengo.builder import operator as ops
 from nengo.builder.learning_rules import SimPES
 from nengo.builder.neurons import SimNeurons
-from nengo.builder.operator import (
-    BsrDotInc,
-    Copy,
-    DotInc,
-    ElementwiseInc,
-    Reset,
-    TimeUpdate,
-)
 from nengo.builder.processes import SimProcess
 
-from nengo_epes.arithmetic import surrogates, updates
+from nengo_epes.arithmetic import updates
+from nengo_epes.arithmetic.surrogates import PiecewiseLinear
 from nengo_epes.compiled import kernels as kn
 from nengo_epes.learning_rules.divergence import largest_input
 from nengo_epes.learning_rules.epes import EPESSim
@@ -31,7 +25,6 @@ from nengo_epes.learning_rules.postsynaptic import (
     AdaptedActivitiesSim,
     PostDerivativeSim,
 )
-from nengo_epes.learning_rules.reinforce import GaussianREINFORCESim
 from nengo_epes.learning_rules.traces import is_exponential
 from nengo_epes.synapses import LTI, Delay, TappedDelay
 
@@ -118,22 +111,15 @@ class Table:
         return self._append(np.zeros(size, self.dtype))
 
     def inside(self, signal, dtype=None):
-        """Return where a signal starts; decline if it is not in the arrays."""
+        """Return where a signal starts; decline if it is not in the arrays.
+
+        The rest is inside, too: numpy has checked the strides of each view.
+        """
         dtype = self.dtype if dtype is None else np.dtype(dtype)
         base = signal.base
         if base not in self._starts or signal.dtype != dtype or signal.size == 0:
             raise DeclinedError
-        zero = self._starts[base]
-        start = zero + signal.elemoffset
-        spans = [
-            stride * (n - 1)
-            for stride, n in zip(signal.elemstrides, signal.shape, strict=True)
-        ]
-        lowest = start + sum(span for span in spans if span < 0)
-        highest = start + sum(span for span in spans if span > 0)
-        if not zero <= lowest <= highest < zero + base.size:
-            raise DeclinedError
-        return start
+        return self._starts[base] + signal.elemoffset
 
     def start(self, signal, dtype=None):
         """Return where a signal starts; decline if it is not contiguous."""
@@ -141,25 +127,18 @@ class Table:
             raise DeclinedError
         return self.inside(signal, dtype)
 
-    def vector(self, signal):
-        """Return start and distance of the entries of a vector, 0 for one entry."""
-        if signal.ndim != 1:
+    def strided(self, signal):
+        """Return start of a vector or matrix and distance of its entries or rows."""
+        distance, *strides = signal.elemstrides
+        if strides not in ([], [1]):
             raise DeclinedError
-        return self.inside(signal), signal.elemstrides[0] if signal.size > 1 else 0
-
-    def matrix(self, signal):
-        """Return start and distance of the rows of a matrix; decline other strides."""
-        distance, stride = signal.elemstrides
-        if distance < 0 or (stride != 1 and signal.shape[1] > 1):
-            raise DeclinedError
-        return self.inside(signal), distance
+        return self.inside(signal), 0 if signal.size == 1 else distance
 
     def places(self, signal):
         """Return the positions of all entries of a signal, in its shape."""
         places = np.full(signal.shape, self.inside(signal))
         for axis, stride in enumerate(signal.elemstrides):
-            steps = stride * np.arange(signal.shape[axis])
-            places += steps.reshape(-1, *[1] * (signal.ndim - axis - 1))
+            places += stride * np.indices(signal.shape)[axis]
         return places
 
     def read(self, signal, rows):
@@ -182,13 +161,21 @@ class Table:
 
     def increment(self, signal, start):
         """Return rows that add finite numbers to a signal."""
-        check = self.check(start, signal.size)
+        n, one, check = signal.size, self.one, self.check(start, signal.size)
         if is_contiguous(signal):
-            return [check, (kn.ADD, self.start(signal), start, signal.size)]
-        places = self.places(signal)
-        targets = self.indices(places)
-        sources = self.indices(np.arange(start, start + places.size))
-        return [check, (kn.GATHER_ADD, targets, sources, places.size)]
+            y = self.start(signal)
+            return [check, (kn.COMBINE, y, one, y, one, start, n)]
+        sources = self.indices(np.arange(start, start + n))
+        targets = self.indices(self.places(signal))
+        return [check, (kn.GATHER_ADD, targets, sources, n)]
+
+    def combination(self, y, coefficients, vectors, n):
+        """Return rows that set y to a sum of two or more numbers times vectors."""
+        (p, x), (q, z), *more = zip(coefficients, vectors, strict=True)
+        rows = [(kn.COMBINE, y, self.constants(p), x, self.constants(q), z, n)]
+        for p, x in more:
+            rows.append((kn.COMBINE, y, self.one, y, self.constants(p), x, n))
+        return rows
 
     def translate(self, op):
         """Add the rows of an operator, and return whether it has any."""
@@ -212,13 +199,9 @@ class Table:
         for signal in signals:
             if signal.base in self._starts:
                 start = self._starts[signal.base] + signal.elemoffset
-                array = np.ndarray(
-                    signal.shape,
-                    signal.dtype,
-                    arrays[signal.dtype],
-                    start * signal.itemsize,
-                    signal.strides,
-                )
+                where = start * signal.itemsize, signal.strides
+                buffer = arrays[signal.dtype]
+                array = np.ndarray(signal.shape, signal.dtype, buffer, *where)
                 array.setflags(write=not signal.readonly)
                 dict.__setitem__(signals, signal, array)
         table = np.zeros((len(self.rows), kn.WIDTH), np.int64)
@@ -232,14 +215,14 @@ def is_contiguous(signal):
     return not signal.sparse and signal.initial_value.flags.c_contiguous
 
 
-@translates(TimeUpdate)
+@translates(ops.TimeUpdate)
 def time_update(table, op):
     """Advance the clock."""
     step = table.start(op.step, np.int64)
     return [(kn.TIME, step, table.start(op.time), table.constants(table.dt))]
 
 
-@translates(Reset)
+@translates(ops.Reset)
 def reset(table, op):
     """Set a signal to a number."""
     if np.ndim(op.value):
@@ -247,36 +230,33 @@ def reset(table, op):
     return [(kn.FILL, table.start(op.dst), table.constants(op.value), op.dst.size)]
 
 
-@translates(Copy)
+@translates(ops.Copy)
 def copy(table, op):
     """Copy or add a signal, or a part of it, to another."""
-    src, dst, rows = op.src, op.dst, []
-    if src.sparse or dst.sparse or src.may_share_memory(dst):
+    src, dst, n, rows = op.src, op.dst, op.dst.size, []
+    if src.may_share_memory(dst):
         return None
     if op.src_slice is None and op.dst_slice is None and src.shape == dst.shape:
         start = table.read(src, rows)
         if op.inc:
             return rows + table.increment(dst, start)
         if is_contiguous(dst):
-            return [*rows, (kn.COPY, table.start(dst), start, dst.size)]
+            return [*rows, (kn.COPY, table.start(dst), start, n)]
     parts = (dst, op.dst_slice), (src, op.src_slice)
     targets, sources = (
         table.places(signal)[... if part is None else part] for signal, part in parts
     )
-    try:
-        sources = np.broadcast_to(sources, targets.shape)
-    except ValueError:
+    if sources.size > 1 and sources.shape != targets.shape:
         return None
-    n = targets.size
-    if not op.inc:
-        return [(kn.GATHER, table.indices(targets), table.indices(sources), n)]
-    work = table.gather(sources, rows)
+    n, targets = targets.size, table.indices(targets)
+    work = table.gather(np.broadcast_to(sources.ravel(), n), rows)
     places = table.indices(np.arange(work, work + n))
-    add = kn.GATHER_ADD, table.indices(targets), places, n
-    return [*rows, table.check(work, n), add]
+    if not op.inc:
+        return [*rows, (kn.GATHER, targets, places, n)]
+    return [*rows, table.check(work, n), (kn.GATHER_ADD, targets, places, n)]
 
 
-@translates(ElementwiseInc)
+@translates(ops.ElementwiseInc)
 def elementwise(table, op):
     """Add a product of entries."""
     rows, factors = [], []
@@ -289,33 +269,30 @@ def elementwise(table, op):
     return rows + table.increment(op.Y, work)
 
 
-@translates(DotInc)
+@translates(ops.DotInc)
 def dot(table, op):
     """Add the product of a matrix and a vector."""
     if op.A.ndim != 2 or op.X.ndim != 1 or op.Y.ndim != 1:
         return None
-    start, distance = table.matrix(op.A)
+    start, distance = table.strided(op.A)
     rows, work = [], table.work(op.Y.size)
     x = table.read(op.X, rows)
     rows.append((kn.DOT, work, start, distance, x, *op.A.shape))
     return rows + table.increment(op.Y, work)
 
 
-@translates(BsrDotInc)
+@translates(ops.BsrDotInc)
 def blocks(table, op):
-    """Add the product of a matrix of blocks and a vector."""
-    count, height, width = op.A.shape
-    n_rows = len(op.indptr) - 1
-    fits = max(op.indptr) <= min(count, len(op.indices))
-    if not fits or (max(op.indices) + 1) * width > op.X.size:
+    """Add products of matrices and vectors, which Nengo's optimizer makes."""
+    _, height, width = op.A.shape
+    if not np.array_equal(op.indptr, np.arange(len(op.indptr))):
         return None
-    if op.Y.size != n_rows * height:
-        return None
-    starts = table.start(op.A), table.start(op.X)
-    lists = table.indices(op.indptr), table.indices(op.indices)
-    work = table.work(op.Y.size)
-    row = kn.BLOCKS, work, *starts, height, width, n_rows, *lists
-    return [row, *table.increment(op.Y, work)]
+    A, x, y = table.start(op.A), table.start(op.X), table.work(op.Y.size)
+    rows = []
+    for i, j in enumerate(op.indices):
+        places = y + i * height, A + i * height * width, width, x + j * width
+        rows.append((kn.DOT, *places, height, width))
+    return rows + table.increment(op.Y, y)
 
 
 @translates(SimNeurons)
@@ -382,8 +359,15 @@ def linear(table, synapse, state, u, y, n):
     if q == 1 and not D.any():
         a, b = table.constants(A), table.constants(C.item() * B.item())
         return [(kn.COMBINE, X, a, X, b, u, n), (kn.COPY, y, X, n)]
-    row = kn.LINEAR, u, X, y, n, q, table.constants(A, B, C, D), table.work(q * n)
-    return [table.check(X, q * n), row]
+    work, rows = table.work(q * n), [table.check(X, q * n)]
+    old, new = ([start + i * n for i in range(q)] for start in (X, work))
+    for i in range(q):
+        rows += table.combination(new[i], [*A[i], B.item(i)], [*old, u], n)
+    if D.any():
+        rows += table.combination(y, [*C.flat, D.item()], [*old, u], n)
+    else:
+        rows += table.combination(y, C.flat, new, n)
+    return [*rows, (kn.COPY, X, work, q * n)]
 
 
 @translates(Delay, TappedDelay)
@@ -406,105 +390,53 @@ def pes(table, op):
     return [*rows, table.check(a, n), table.check(error, m), row]
 
 
-def limits(rule_type, dt):
-    """Return the constants of `kernels.limit`."""
-    shrinkage = getattr(rule_type, "weight_decay", 0.0) * dt
-    return shrinkage, *(rule_type.weight_bounds or (math.nan, math.nan))
-
-
 @translates(EPESSim)
 def epes(table, op):
-    """Do a step of `~nengo_epes.EPES`, if it has no bounded step."""
-    rule, (m, n), rows = op.rule_type, op.delta.shape, []
-    synapse, state = rule.trace_synapse, op.trace_state
-    if rule.step is not None:
-        return None
+    """Do a step of `~nengo_epes.EPES`, without a bounded step or a dutch trace."""
+    rule, (m, n), dt, rows = op.rule_type, op.delta.shape, table.dt, []
+    synapse, limit = rule.trace_synapse, table.constants(largest_input(table.dtype))
     port, a = table.start(op.port), table.read(op.activities, rows)
-    limit = table.constants(largest_input(table.dtype))
     rows += [table.check(port, op.port.size, limit), table.check(a, n, limit)]
-    if op.adapted is not None:
-        a, step = table.start(op.adapted), n
-    else:
-        step = 0
-    eligibility, third = table.vector(op.eligibility), table.vector(op.third_factor)
-    trace, distance = table.matrix(op.trace)
+    each = (a, 0) if op.adapted is None else (table.start(op.adapted), n)
+    inputs = *each, *table.strided(op.eligibility), *table.strided(op.third_factor)
+    trace, delta = table.inside(op.trace), table.start(op.delta)
     n_rows = 1 if op.equal_rows else m
-    if n_rows > 1 and distance != n:
+    if rule.step is not None or rule.trace_type == "dutch":
         return None
-    delta = table.start(op.delta)
     weights = -1 if op.weights is None else table.start(op.weights)
-    n_steps = table.start(op.n_steps, np.int64)
     controls = [
         port + getattr(rule, name).start if name in rule.controls else -1
         for name in ("hold", "reset")
     ]
-    rate = rule.learning_rate / n
-    factors = (rate, table.dt) if rule.size_td_error == 1 else (rate * table.dt, 1.0)
     decay, kind = 0.0, kn.GIVEN
     if synapse is None or is_exponential(synapse):
-        decay = 0.0 if synapse is None else updates.trace_decay(synapse.tau, table.dt)
-        replaces = rule.trace_type == "replacing"
-        kind = kn.REPLACING if replaces else kn.ACCUMULATING
+        decay = 0.0 if synapse is None else updates.trace_decay(synapse.tau, dt)
+        kind = kn.REPLACING if rule.trace_type == "replacing" else kn.ACCUMULATING
     elif rule.controls or type(synapse) not in TRANSLATIONS:
         return None
     else:  # delta is working memory until it is computed
-        size = n_rows * n
-        rows.append((kn.OUTER, delta, *eligibility, a, step, table.one, n_rows, n))
-        translation = TRANSLATIONS[type(synapse)]
-        rows += translation(table, synapse, state, delta, trace, size)
+        rows.append((kn.OUTER, delta, *inputs[2:4], *each, table.one, n_rows, n))
+        places = delta, trace, n_rows * n
+        rows += TRANSLATIONS[type(synapse)](table, synapse, op.trace_state, *places)
+    rate, bounds = rule.learning_rate / n, rule.weight_bounds or (math.nan, math.nan)
+    factors = (rate, dt) if rule.size_td_error == 1 else (rate * dt, 1.0)
     smallest, period = updates.subnormal_guard(decay, table.dtype)
-    constants = table.constants(decay, smallest, *factors, *limits(rule, table.dt))
-    places = a, step, *eligibility, *third, trace, delta, weights, n, n_rows, m
-    row = *places, *controls, n_steps, period, kind, constants
-    if rule.trace_type != "dutch":
-        return [*rows, (kn.EPES, *row)]
-    names = "contribution", "last_change", "surprise"
-    return [*rows, (kn.DUTCH, *row, *(table.start(state[name]) for name in names))]
-
-
-@translates(GaussianREINFORCESim)
-def reinforce(table, op):
-    """Do a step of `~nengo_epes.GaussianREINFORCE` that has no decision."""
-    rule, (m, n), rows = op.rule_type, op.delta.shape, []
-    state = dict(zip(op.NAMES, op.updates, strict=True))
-    a, port = table.read(op.activities, rows), table.start(op.port)
-    limit = table.constants(largest_input(table.dtype))
-    rows += [table.check(port, op.port.size, limit), table.check(a, n, limit)]
-    names = "eligibility", "gradient", "delta"
-    matrices = [table.start(state[name]) for name in names]
-    weights = -1 if op.weights is None else table.start(op.weights)
-    counts = table.start(state["step_count"]), table.start(state["n_steps"], np.int64)
-    flags = rule.regime == "episodic", rule.average
-    c = rule.learning_rate / n, rule.objective_scale, *limits(rule, table.dt)
-    places = *matrices, weights, m, n, port, port + rule.decision.start, *counts
-    return [*rows, (kn.REINFORCE, *places, *flags, table.constants(*c))]
-
-
-VOLTAGE_SHAPES = {
-    surrogates.PiecewiseLinear: 0,
-    surrogates.Exponential: 1,
-    surrogates.FastSigmoidDerivative: 2,
-    surrogates.Arctan: 3,
-}
-CURRENT_SHAPES = {"LIFRate": 0, "RectifiedLinear": 1, "Sigmoid": 2, "Tanh": 3}
+    c = table.constants(decay, smallest, *factors, rule.weight_decay * dt, *bounds)
+    steps = table.start(op.n_steps, np.int64), period, kind, c
+    row = *inputs, trace, delta, weights, n, n_rows, m, *controls, *steps
+    return [*rows, (kn.EPES, *row)]
 
 
 @translates(PostDerivativeSim)
 def post_derivative(table, op):
-    """Set the pseudo-derivative of post neurons."""
+    """Set a piecewise linear pseudo-derivative of spiking post neurons."""
     rows, psi, (out,) = [], op.surrogate, op.sets
+    if type(psi) is not PiecewiseLinear:
+        return None
     places = [table.read(signal, rows) for signal in op.reads]
     rows += [table.check(place, out.size) for place in places]
-    y = table.start(out)
-    if len(places) == 1 and type(psi) is surrogates.RateDerivative:
-        c = table.constants(psi.amplitude, psi.tau_ref or 0.0, psi.tau_rc or 0.0)
-        shape = CURRENT_SHAPES[psi.response]
-        return [*rows, (kn.CURRENT_PSI, *places, y, out.size, shape, c)]
-    if type(psi) not in VOLTAGE_SHAPES:
-        return None
     c = table.constants(psi.gamma, psi.beta, table.dt)
-    shape = VOLTAGE_SHAPES[type(psi)]
-    return [*rows, (kn.VOLTAGE_PSI, *places, y, out.size, shape, c)]
+    return [*rows, (kn.PSI, *places, table.start(out), out.size, c)]
 
 
 @translates(AdaptedActivitiesSim)
