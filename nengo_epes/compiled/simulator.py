@@ -52,15 +52,17 @@ class Simulator(nengo.Simulator):
     ...     probe = nengo.Probe(ensemble, synapse=0.01)
     >>> with compiled.Simulator(net, progress_bar=False) as sim:
     ...     sim.run(0.1)
-    ...     print(sim.data[probe].shape, sim.untranslated)
-    (100, 1) [<SimPyFunc ...>]
+    ...     print(sim.data[probe].shape)
+    ...     print([type(operator).__name__ for operator in sim.untranslated])
+    (100, 1)
+    ['SimPyFunc']
     """
 
-    _table = None
+    _table: tuple = ()
 
     def reset(self, seed=None):
         """Reset the state; see `nengo.Simulator.reset`."""
-        if not self.closed and self._table is None:
+        if not (self.closed or self._table):
             self._translate()
         super().reset(seed)  # makes the Python functions, with Nengo's random numbers
         self._steps = self._join(self._steps)
