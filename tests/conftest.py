@@ -1,8 +1,17 @@
 """Settings and fixtures shared by all tests."""
 
+import os
+from pathlib import Path
+
 import nengo
 import pytest
 from hypothesis import HealthCheck, settings
+
+# compiled code checks its indices; the setting is not part of the key of numba's
+# cache, so such code has a cache of its own
+os.environ["NUMBA_BOUNDSCHECK"] = "1"
+cache = Path(__file__).parent.parent / ".pytest_cache" / "numba-with-bounds"
+os.environ["NUMBA_CACHE_DIR"] = str(cache)
 
 # a deadline would fail on a busy machine
 settings.register_profile(

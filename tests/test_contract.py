@@ -1,9 +1,10 @@
-"""Contract of every learning rule of the package.
+"""Contract of every learning rule of the package, in both simulators.
 
 Add a new rule to ``MEMBERS`` to run all of these tests on it.
 """
 
 import copy
+import importlib
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -226,6 +227,15 @@ def member(request):
     return request.param
 
 
+@pytest.fixture(params=["nengo", "compiled"])
+def simulator(request):
+    """Each of the simulators."""
+    if request.param == "nengo":
+        return nengo.Simulator
+    pytest.importorskip("numba", reason="needs the extra compiled")
+    return importlib.import_module("nengo_epes.compiled").Simulator
+
+
 def network(member, seed, rule=None, neuron_type=None, probes=True):
     """Make the network in which a member learns."""
     neuron_type = nengo.LIF() if neuron_type is None else neuron_type
@@ -252,11 +262,11 @@ def data(net, sim):
     return [sim.data[net.weights], *(sim.data[p] for p in net.probes_of_rule.values())]
 
 
-def test_learns_and_can_be_probed(member, seed):
+def test_learns_and_can_be_probed(member, simulator, seed):
     """The weights change and remain finite. Everything in ``probeable`` can be probed;
     the trace and the change have the shape of the weights."""
     net = network(member, seed)
-    with nengo.Simulator(net) as sim:
+    with simulator(net) as sim:
         sim.run_steps(100)
     weights = sim.data[net.weights]
     assert np.all(np.isfinite(weights))
@@ -267,10 +277,10 @@ def test_learns_and_can_be_probed(member, seed):
             assert sim.data[probe].shape == weights.shape
 
 
-def test_resets(member, seed):
+def test_resets(member, simulator, seed):
     """After a reset the simulation repeats itself, bit for bit."""
     net = network(member, seed)
-    with nengo.Simulator(net) as sim:
+    with simulator(net) as sim:
         sim.run_steps(80)
         first = [d.copy() for d in data(net, sim)]
         sim.reset()
@@ -280,11 +290,11 @@ def test_resets(member, seed):
 
 
 @pytest.mark.parametrize(("optimize", "bits"), [(True, 64), (False, 32)])
-def test_pickles_in_mid_run(member, optimize, bits, seed):
+def test_pickles_in_mid_run(member, simulator, optimize, bits, seed):
     """A simulation pickled in mid-run continues bit for bit, in its precision."""
     nengo.rc["precision"]["bits"] = str(bits)
     net = network(member, seed)
-    with nengo.Simulator(net, optimize=optimize) as sim:
+    with simulator(net, optimize=optimize) as sim:
         sim.run_steps(57)
         pickled = pickle.dumps({"sim": sim, "net": net})
         sim.run_steps(43)
@@ -299,12 +309,12 @@ def test_pickles_in_mid_run(member, optimize, bits, seed):
         assert_array_equal(after, before)
 
 
-def test_goes_on_from_a_checkpoint(member, seed, tmp_path):
+def test_goes_on_from_a_checkpoint(member, simulator, seed, tmp_path):
     """A new simulator that loads a checkpoint continues bit for bit."""
     results = []
     for loads in (False, True):
         net = network(member, seed)
-        with nengo.Simulator(net, optimize=False) as sim:
+        with simulator(net, optimize=False) as sim:
             if loads:
                 checkpoints.load(sim, tmp_path / "a")
             else:
@@ -316,7 +326,7 @@ def test_goes_on_from_a_checkpoint(member, seed, tmp_path):
         assert_array_equal(resumed, straight)
 
 
-def test_single_precision_is_close(member, seed):
+def test_single_precision_is_close(member, simulator, seed):
     """A simulation in single precision learns the same weights, within the
     precision."""
     results = []
@@ -324,7 +334,7 @@ def test_single_precision_is_close(member, seed):
         nengo.rc["precision"]["bits"] = str(bits)
         # rates: a spike that falls one step later is more than rounding
         net = network(member, seed, neuron_type=member.rates)
-        with nengo.Simulator(net) as sim:
+        with simulator(net) as sim:
             sim.run_steps(100)
         results.append(sim.data[net.weights])
     double, single = results
@@ -332,12 +342,12 @@ def test_single_precision_is_close(member, seed):
     assert_allclose(single, double, rtol=1e-4, atol=1e-7)
 
 
-def test_optimizer_changes_nothing(member, seed):
+def test_optimizer_changes_nothing(member, simulator, seed):
     """The optimizer changes the results by the order of sums only."""
     net = network(member, seed, neuron_type=member.rates)
     weights = []
     for optimize in (True, False):
-        with nengo.Simulator(net, optimize=optimize) as sim:
+        with simulator(net, optimize=optimize) as sim:
             sim.run_steps(100)
         weights.append(sim.data[net.weights])
     assert_allclose(*weights, rtol=0, atol=1e-12)
@@ -388,7 +398,7 @@ def test_copies(member):
         member.rule.learning_rate = 1.0
 
 
-def test_copied_network_learns_the_same(member, seed):
+def test_copied_network_learns_the_same(member, simulator, seed):
     """A copy of a network learns the same weights."""
     net = network(member, seed)
     # Nengo copies what it knows of, and drops other attributes
@@ -396,7 +406,7 @@ def test_copied_network_learns_the_same(member, seed):
     weights = []
     for built in (net, copied):
         probe = next(p for p in built.all_probes if p.attr == "weights")
-        with nengo.Simulator(built) as sim:
+        with simulator(built) as sim:
             sim.run_steps(60)
         weights.append(sim.data[probe])
     # two builds add up in any order: equal to rounding
@@ -414,7 +424,7 @@ def test_config_sets_defaults(member):
     assert rule_type().learning_rate != 0.123
 
 
-def test_beside_another_rule(member, seed):
+def test_beside_another_rule(member, simulator, seed):
     """Two rules on one connection add their changes."""
     with nengo.Network(seed=seed) as net:
         rules = {"first": member.rule, "second": nengo.PES(1e-3)}
@@ -426,7 +436,7 @@ def test_beside_another_rule(member, seed):
         nengo.Connection(error, conn.learning_rule["second"], synapse=None)
         weights = nengo.Probe(conn, "weights")
         deltas = [nengo.Probe(rule, "delta") for rule in conn.learning_rule.values()]
-    with nengo.Simulator(net) as sim:
+    with simulator(net) as sim:
         sim.run_steps(50)
     first, second = (sim.data[delta] for delta in deltas)
     assert np.any(first) and np.any(second)
@@ -435,7 +445,7 @@ def test_beside_another_rule(member, seed):
     )
 
 
-def test_shared_by_two_connections(member, seed):
+def test_shared_by_two_connections(member, simulator, seed):
     """One rule object on two connections acts as two rules."""
     with nengo.Network(seed=seed) as net:
         pair = [connect(member.kind, member.rule, s, nengo.LIF()) for s in (1, 2)]
@@ -443,7 +453,7 @@ def test_shared_by_two_connections(member, seed):
         # the second gets inputs, but no TD error: it is not to learn
         drive(pair[1], **{n: np.zeros_like(f(0.0)) for n, f in member.inputs.items()})
         weights = [nengo.Probe(conn, "weights") for conn in pair]
-    with nengo.Simulator(net) as sim:
+    with simulator(net) as sim:
         sim.run_steps(50)
     learned, silent = (sim.data[probe] for probe in weights)
     assert np.any(learned[-1] != learned[0])

@@ -23,6 +23,7 @@ def test_oldest_versions():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     names = (
+        "compiled",
         "completion",
         "environments",
         "studies",
