@@ -29,6 +29,7 @@ from many import run_many
 from nengo_epes import EPES
 from nengo_epes.files import write_atomically
 from nengo_epes.networks import RateRegularization
+from nengo_epes.simulators import NAMES, choose_simulator
 
 RESULTS = Path(__file__).parent / "results"
 DT = 0.001
@@ -148,7 +149,7 @@ def adam(activities, target, repetitions, step=1e-6):
     return np.mean((activities @ weights - target) ** 2)
 
 
-def pattern(seed, repetitions=150, **settings):
+def pattern(seed, repetitions=150, simulator="nengo", **settings):
     """Generate a pattern of one second; returns the error of every repetition."""
     rng = np.random.RandomState(seed)
     n_steps = 1000
@@ -172,7 +173,7 @@ def pattern(seed, repetitions=150, **settings):
         nengo.Connection(wanted, recurrent.error, transform=-1, synapse=None)
         output = nengo.Probe(recurrent.readout)
         rates = nengo.Probe(recurrent.ensemble.neurons, synapse=0.03)
-    with nengo.Simulator(net, progress_bar=False) as sim:
+    with choose_simulator(simulator)(net, progress_bar=False) as sim:
         # one repetition at a time: the rates of all would take much memory
         errors = []
         for repetition in range(repetitions + LAST):
@@ -246,7 +247,16 @@ def softmax_error(t, x):
     return due * (probabilities / probabilities.sum() - cue)
 
 
-def memory(seed, trials=1000, delay=0.5, tau_n=1.0, inc_n=0.2, eta=2e-7, **settings):
+def memory(
+    seed,
+    trials=1000,
+    delay=0.5,
+    tau_n=1.0,
+    inc_n=0.2,
+    eta=2e-7,
+    simulator="nengo",
+    **settings,
+):
     """Remember a cue over a delay; returns whether each answer was right.
 
     At most ``trials`` trials with learning, then `TESTS` without.
@@ -281,7 +291,7 @@ def memory(seed, trials=1000, delay=0.5, tau_n=1.0, inc_n=0.2, eta=2e-7, **setti
         total = sim.data[logits][due].sum(axis=0)
         right.append(int(total.argmax() == cue.argmax()))
 
-    with nengo.Simulator(net, progress_bar=False) as sim:
+    with choose_simulator(simulator)(net, progress_bar=False) as sim:
         while len(right) < trials and sum(right[-100:]) < 98:
             trial()
         recurrent.learning = False
@@ -325,9 +335,12 @@ def main():
     """Run what is not done yet, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=["pattern", "memory"])
-    for task in parser.parse_args().tasks:
+    parser.add_argument("--simulator", choices=NAMES, default="nengo")
+    options = parser.parse_args()
+    for task in options.tasks:
         table = {}
         for case, (given, n_seeds) in plan(task).items():
+            given = {**given, "simulator": options.simulator}
             found = run_many(run, {case: given}, range(n_seeds), Path("study-eprop"))
             values = np.array([one["result"] for one in found[case]])
             table[case] = {
@@ -337,7 +350,11 @@ def main():
             }
             print(case, np.median(values), values.min(), values.max(), flush=True)
         text = json.dumps(
-            {"command": f"python benchmarks/eprop.py {task}", "cases": table}
+            {
+                "command": f"python benchmarks/eprop.py {task} --simulator "
+                f"{options.simulator}",
+                "cases": table,
+            }
         )
         path = RESULTS / f"eprop_{task}.json"
         write_atomically(path, lambda out, text=text: out.write_text(text + "\n"))
