@@ -22,6 +22,7 @@ import numpy as np
 
 from nengo_epes import RewardSTDP
 from nengo_epes.files import write_atomically
+from nengo_epes.simulators import NAMES, choose_simulator
 
 RESULTS = Path(__file__).parent / "results"
 DT = 0.001
@@ -81,7 +82,7 @@ class LateReward:
         return self.reward
 
 
-def run(cases, seconds=SECONDS):
+def run(cases, seconds=SECONDS, simulator="nengo"):
     """Simulate; return the weights of each case as parts of the highest weight.
 
     A case is a seed, and None or the rate of random rewards in hertz.
@@ -135,7 +136,7 @@ def run(cases, seconds=SECONDS):
             )
             nengo.Connection(reward[k], conn.learning_rule, synapse=None)
             probes.append(nengo.Probe(conn, "weights", sample_every=MINUTE))
-    with nengo.Simulator(net, progress_bar=False) as sim:
+    with choose_simulator(simulator)(net, progress_bar=False) as sim:
         sim.run_steps(round(seconds / DT))
     return [
         result(sim.data[probe] / HIGHEST, one)
@@ -173,17 +174,19 @@ def main():
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--seeds", type=int, nargs="*", default=range(10))
     parser.add_argument("--output", type=Path, default=RESULTS / "distal_reward.json")
+    parser.add_argument("--simulator", choices=NAMES, default="nengo")
     options = parser.parse_args()
     late = [(seed, None) for seed in options.seeds]
     control = [(seed, RANDOM_HERTZ) for seed in options.seeds[:4]]
-    runs = run([*late, *control], options.seconds)
+    runs = run([*late, *control], options.seconds, options.simulator)
     tables = {
         "late rewards": table(runs[: len(late)]),
         "rewards at random times": table(runs[len(late) :]),
     }
     text = json.dumps(
         {
-            "command": "python benchmarks/distal_reward.py",
+            "command": f"python benchmarks/distal_reward.py --simulator "
+            f"{options.simulator}",
             "seconds": options.seconds,
             "cases": tables,
         }

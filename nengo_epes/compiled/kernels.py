@@ -30,7 +30,7 @@ WIDTH = 22
 # kinds of rows
 TIME, FILL, COPY, GATHER, GATHER_ADD, COMBINE, MULTIPLY, CHECK = range(8)
 DOT, OUTER, DELAY, LIF, LIF_RATE, RECTIFY, SPIKE = range(8, 15)
-EPES, PSI, ADAPT = range(15, 18)
+EPES, PSI, ADAPT, STDP = range(15, 19)
 
 
 @_kernel
@@ -296,6 +296,52 @@ def adapt(x, k, r):
         combine(adaptation, c[1], adaptation, c[2] * x[r[3] + j], difference)
 
 
+@_kernel
+def count_spikes(out, per_spike, spikes, trace, decay):
+    """Count the spikes of a step, and let the trace of earlier spikes decay."""
+    for i in range(out.size):
+        spikes[i] = math.floor(out[i] * per_spike + 0.5)
+        trace[i] *= decay
+
+
+@_kernel
+def stdp(x, k, r):
+    """Do a step of RewardSTDP.
+
+    Operands: 1 pre outputs, 2 post outputs, 3 pre trace, 4 post trace, 5 trace, 6
+    delta, 7 weights or -1, 8 size of a row, 9 rows, 10 reward, 11 hold or -1, 12 reset
+    or -1, 13 number of steps, 14 period in which to forget, 15 working memory, 16
+    constants: spikes for an output of pre and of post neurons, decay of the three
+    traces, smallest, potentiation, depression, rate, and those of `limit`.
+    """
+    n, rows, c = r[8], r[9], x[r[16] :]
+    pre, post = part(x, r[15], n), part(x, r[15] + n, rows)
+    pre_trace, post_trace = part(x, r[3], n), part(x, r[4], rows)
+    k[r[13]] += 1
+    count_spikes(part(x, r[1], n), c[0], pre, pre_trace, c[2])
+    count_spikes(part(x, r[2], rows), c[1], post, post_trace, c[3])
+    if k[r[13]] % r[14] == 0:
+        forget(pre_trace, c[5])
+        forget(post_trace, c[5])
+        forget(part(x, r[5], n * rows), c[5])
+    held = r[11] >= 0 and x[r[11]] > 0.5
+    clears = r[12] >= 0 and x[r[12]] > 0.5
+    for j in range(rows):
+        trace, delta = part(x, r[5] + j * n, n), part(x, r[6] + j * n, n)
+        if not held:
+            scale(trace, c[4], trace)
+            if post[j] != 0:
+                combine(trace, 1.0, trace, c[6] * post[j], pre_trace)
+            if post_trace[j] != 0:
+                combine(trace, 1.0, trace, -c[7] * post_trace[j], pre)
+        if clears:
+            fill(trace, 0.0)
+        scale(delta, c[8] * x[r[10]], trace)
+        limit(delta, x, r[7] + j * n if r[7] >= 0 else -1, x[r[16] + 9 :])
+    combine(pre_trace, 1.0, pre_trace, 1.0, pre)
+    combine(post_trace, 1.0, post_trace, 1.0, post)
+
+
 def run(x, k, table, first, last):
     """Do the rows from first to before last; return a row that declines, or -1."""
     for at in range(first, last):
@@ -342,6 +388,8 @@ def run(x, k, table, first, last):
             set_psi(x, r)
         elif kind == ADAPT:
             adapt(x, k, r)
+        elif kind == STDP:
+            stdp(x, k, r)
         if not done:
             return at
     return -1

@@ -25,6 +25,7 @@ from nengo_epes.learning_rules.postsynaptic import (
     AdaptedActivitiesSim,
     PostDerivativeSim,
 )
+from nengo_epes.learning_rules.stdp import RewardSTDPSim
 from nengo_epes.learning_rules.traces import is_exponential
 from nengo_epes.synapses import LTI, Delay, TappedDelay
 
@@ -452,3 +453,42 @@ def adapted_activities(table, op):
     places = table.start(adapted), table.start(adaptation), p, a
     step = table.start(n_steps, np.int64)
     return [*rows, (kn.ADAPT, *places, *adapted.shape, step, period, c)]
+
+
+@translates(RewardSTDPSim)
+def reward_stdp(table, op):
+    """Do a step of `~nengo_epes.RewardSTDP` with additive changes."""
+    rule, dt, rows = op.rule_type, table.dt, []
+    pre, post, port, *weights = op.reads
+    delta, trace, *traces, n_steps = op.updates
+    if rule.weight_dependence == "multiplicative":
+        return None
+    outputs = [table.read(signal, rows) for signal in (pre, post)]
+    start = table.start(port)
+    limit = table.constants(largest_input(table.dtype))
+    controls = [
+        start + getattr(rule, name).start if name in rule.controls else -1
+        for name in ("hold", "reset")
+    ]
+    decays = [
+        0.0 if synapse is None else updates.trace_decay(synapse.tau, dt)
+        for synapse in (rule.pre_synapse, rule.post_synapse, rule.trace_synapse)
+    ]
+    guards = [updates.subnormal_guard(decay, table.dtype) for decay in decays]
+    smallest, period = min(size for size, _ in guards), min(p for _, p in guards)
+    per_pair = (1.0 - decays[2]) / dt
+    c = table.constants(
+        *(dt / area for area in op.areas),
+        *decays,
+        smallest,
+        per_pair * rule.potentiation,
+        per_pair * rule.depression,
+        rule.learning_rate * dt,
+        0.0,
+        *(rule.weight_bounds or (math.nan, math.nan)),
+    )
+    places = (*(table.start(signal) for signal in (*traces, trace, delta)),)
+    weights = table.start(*weights) if weights else -1
+    row = *outputs, *places, weights, pre.size, post.size, start, *controls
+    steps = table.start(n_steps, np.int64), period, table.work(pre.size + post.size)
+    return [*rows, table.check(start, port.size, limit), (kn.STDP, *row, *steps, c)]
