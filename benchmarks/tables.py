@@ -189,6 +189,35 @@ def eprop_memory(cases):
     return "\n".join(lines)
 
 
+def distal_reward(cases):
+    """Return the Markdown table of the distal reward problem."""
+    lines = [
+        "| | seeds | the rewarded synapse | mean of the others |",
+        "|---|---|---|---|",
+    ]
+    for name, case in cases.items():
+        keys = "rewarded, at the end", "mean of the others, at the end"
+        cells = [_median_and_range(case[key]) for key in keys]
+        lines.append(f"| {name} | {len(case['runs'])} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def stdp_bandit(cases):
+    """Return the Markdown table of the bandit that spikes learn."""
+    lines = [
+        "| learned from | before the exchange | at the end | learned |",
+        "|---|---|---|---|",
+    ]
+    for name, case in cases.items():
+        cells = [
+            _median_and_range([run[key] for run in case["runs"]])
+            for key in ("before the exchange", "at the end")
+        ]
+        learned = f"{case['learned']} of {case['seeds']} seeds"
+        lines.append(f"| {name} | {' | '.join(cells)} | {learned} |")
+    return "\n".join(lines)
+
+
 def _median_and_range(values):
     low, high = min(values), max(values)
     return f"{statistics.median(values):.3g} ({low:.3g} to {high:.3g})"
@@ -212,6 +241,12 @@ def main():
     for task, table in (("pattern", eprop_pattern), ("memory", eprop_memory)):
         if found := results(f"eprop_{task}"):
             blocks[f"e-prop, {task}"] = table(found["cases"])
+    for name, file, table in (
+        ("distal reward", "distal_reward", distal_reward),
+        ("bandit of spikes", "stdp_bandit", stdp_bandit),
+    ):
+        if found := results(file):
+            blocks[name] = table(found["cases"])
     short = {"one setting": one_setting(rate, SHORT)}
     for page, tables in (
         (ROOT / "README.md", short),
