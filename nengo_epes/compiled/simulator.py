@@ -29,7 +29,7 @@ class Simulator(nengo.Simulator):
     Parameters
     ----------
     network, dt, seed, model, progress_bar, optimize
-        As of `nengo.Simulator`.
+        The parameters of `nengo.Simulator`.
 
     Attributes
     ----------
