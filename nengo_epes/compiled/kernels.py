@@ -25,7 +25,7 @@ _kernel = numba.njit(error_model="numpy")
 # sums in any order, so that they are vectorized, as BLAS does it
 _sum = numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
 
-WIDTH = 22
+WIDTH = 20  # entries of a row
 
 # kinds of rows
 TIME, FILL, COPY, GATHER, GATHER_ADD, COMBINE, MULTIPLY, CHECK = range(8)

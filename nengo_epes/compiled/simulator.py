@@ -29,7 +29,7 @@ class Simulator(nengo.Simulator):
     Parameters
     ----------
     network, dt, seed, model, progress_bar, optimize
-        As of `nengo.Simulator`.
+        The parameters of `nengo.Simulator`.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Simulator(nengo.Simulator):
         if not (self.closed or self._table):
             self._translate()
         super().reset(seed)  # makes the Python functions, with Nengo's random numbers
-        self._steps = self._join(self._steps)
+        self._steps: list = self._join(self._steps)
         self._probed = [
             (
                 probe,
@@ -104,10 +104,10 @@ class Simulator(nengo.Simulator):
                 block.append((rows, function))
             elif type(op) is not SimProbe:  # does nothing
                 if block:
-                    steps.append(make_block(*self._table, block))
+                    steps.append(make_block(self._table, block))
                 steps.append(lean(op, function, self.signals))
                 block = []
-        return [*steps, make_block(*self._table, block)] if block else steps
+        return [*steps, make_block(self._table, block)] if block else steps
 
     def step(self):
         """Advance by one step of ``dt`` seconds."""
@@ -136,12 +136,12 @@ class Simulator(nengo.Simulator):
                 self._sim_data[probe].append(array.copy())
 
 
-def make_block(x, k, table, operators):
+def make_block(arrays, operators):
     """Make a function of consecutive operators.
 
     Parameters
     ----------
-    x, k, table : array
+    arrays : tuple of array
         From `Table.allocate`.
     operators : list of (range, callable)
         Rows of each operator, and its Python function for when a row declines.
@@ -150,7 +150,7 @@ def make_block(x, k, table, operators):
     -------
     callable
     """
-    run = kernels.run
+    run, (x, k, table) = kernels.run, arrays
     first, last = operators[0][0].start, operators[-1][0].stop
 
     def step_block():

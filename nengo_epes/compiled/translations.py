@@ -286,7 +286,9 @@ def dot(table, op):
 def blocks(table, op):
     """Add products of matrices and vectors, which Nengo's optimizer makes."""
     _, height, width = op.A.shape
-    if not np.array_equal(op.indptr, np.arange(len(op.indptr))):
+    fits = (max(op.indices) + 1) * width <= op.X.size
+    fits &= op.Y.size == len(op.indices) * height
+    if not (fits and np.array_equal(op.indptr, np.arange(len(op.indptr)))):
         return None
     A, x, y = table.start(op.A), table.start(op.X), table.work(op.Y.size)
     rows = []
