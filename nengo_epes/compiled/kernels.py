@@ -25,12 +25,16 @@ _kernel = numba.njit(error_model="numpy")
 # sums in any order, so that they are vectorized, as BLAS does it
 _sum = numba.njit(error_model="numpy", fastmath={"reassoc", "contract"})
 
-WIDTH = 20  # entries of a row
+WIDTH = 21  # entries of a row
 
 # kinds of rows
 TIME, FILL, COPY, GATHER, GATHER_ADD, COMBINE, MULTIPLY, CHECK = range(8)
 DOT, OUTER, DELAY, LIF, LIF_RATE, RECTIFY, SPIKE = range(8, 15)
 EPES, PSI, ADAPT, STDP = range(15, 19)
+NORMALIZE, REWARD, ACTOR_CRITIC = range(19, 22)
+
+# as in step_sizes and normalization
+SILENCE, TINY = 1e-12, 1e-16
 
 
 @_kernel
@@ -224,6 +228,71 @@ def limit(change, x, weights, c):
 
 
 @_kernel
+def intentional(s, c, decay, score, activity, squared, delta):
+    """Return the factor of the trace by a step of `Intentional`.
+
+    Arguments: its state, its constants, the decay of the trace, the squared lengths of
+    eligibility, activities and trace, the TD error. The constants are eta, clip,
+    delta_decay, floor and shrink (NaN for None), and whether it normalizes.
+    """
+    if decay < 1:
+        s[0] = decay * s[0] + (1 - decay) * score * activity
+        s[1] = decay * s[1] + (1 - decay)
+        if c[3] == c[3]:
+            s[5] = decay * s[5] + (1 - decay) * score
+            s[6] = decay * s[6] + (1 - decay) * activity
+    if delta == 0:
+        return 0 * delta
+    s[4] = c[2] * s[4] + (1 - c[2])
+    s[2] = c[2] * s[2] + (1 - c[2]) * delta * delta
+    if c[1] == c[1]:
+        largest = c[1] * math.sqrt(s[2] / s[4])
+        delta = math.copysign(min(abs(delta), largest), delta)
+    s[3] = c[2] * s[3] + (1 - c[2]) * abs(delta)
+    mean = s[3] / s[4] if c[5] else 1.0
+    delta = delta / mean if mean > 0 else 0 * delta
+    sigma = 0 * delta
+    if s[1] != 0:
+        sigma = s[0] / s[1]
+        if c[3] == c[3]:
+            sigma = max(s[5] / s[1], c[3]) * (s[6] / s[1])
+    norm = math.sqrt(sigma) * math.sqrt(squared)
+    eta = c[0]
+    if c[4] == c[4]:
+        s[7] += 1
+        eta /= math.sqrt(1 + s[7] / c[4])
+    return eta * delta / norm if norm > SILENCE else 0 * delta
+
+
+@_kernel
+def advance_row(x, r, j, forgets, what):
+    """Advance row j of the trace of `epes`; what: 0 holds it, -1 clears it."""
+    c = x[r[18] :]
+    trace = part(x, r[7] + j * r[10], r[10])
+    if forgets:
+        forget(trace, c[1])
+    if what == -1:
+        fill(trace, 0.0)
+    elif what == 1:
+        gain = x[r[3] + j * r[4]]
+        if r[17] == ACCUMULATING:
+            gain *= 1 - c[0]
+        advance(trace, c[0], gain, part(x, r[1] + j * r[2], r[10]), r[17])
+
+
+@_kernel
+def bounded_factor(x, r, advances):
+    """Return the factor of the trace of `epes` with a bounded step."""
+    c, a, trace = x[r[18] :], part(x, r[1], r[10]), part(x, r[7], r[10] * r[11])
+    score = 0 * c[0]
+    for j in range(r[11]):
+        score += x[r[3] + j * r[4]] ** 2
+    decay, pulse = c[0] if advances else 1 + 0 * c[0], c[3] * x[r[5]]
+    state, squared = part(x, r[19], 8), dot(trace, trace)
+    return intentional(state, x[r[20] :], decay, score, dot(a, a), squared, pulse)
+
+
+@_kernel
 def epes(x, k, r):
     """Do a step of EPES with a trace that decays exponentially, or a given trace.
 
@@ -231,12 +300,14 @@ def epes(x, k, r):
     factor, 6 its step, 7 trace, 8 delta, 9 weights or -1, 10 size of a row, 11 rows of
     the trace, 12 of delta, 13 hold or -1, 14 reset or -1, 15 number of steps, 16 period
     in which to forget, 17 kind of trace, 18 constants: decay, smallest, the two factors
-    of the third factor, and those of `limit`.
+    of the third factor, and those of `limit`; 19 state of a bounded step or -1, 20 its
+    constants.
     """
     n, rows, kind, c = r[10], r[11], r[17], x[r[18] :]
-    clears = r[14] >= 0 and x[r[14]] > 0.5
-    held = kind == GIVEN or (r[13] >= 0 and x[r[13]] > 0.5)
-    if kind == REPLACING and not (clears or held):
+    what = 0 if kind == GIVEN or (r[13] >= 0 and x[r[13]] > 0.5) else 1
+    if r[14] >= 0 and x[r[14]] > 0.5:
+        what = -1
+    if kind == REPLACING and what == 1:
         for j in range(rows):
             if x[r[3] + j * r[4]] < 0:
                 return False
@@ -246,21 +317,19 @@ def epes(x, k, r):
                 return False
     k[r[15]] += 1
     forgets = c[0] != 0 and k[r[15]] % r[16] == 0
-    trace = part(x, r[7], n)
+    factor = 0 * c[0]
+    if r[19] >= 0:  # the factor follows from the whole trace
+        for j in range(rows):
+            advance_row(x, r, j, forgets, what)
+        factor = bounded_factor(x, r, what == 1)
     for j in range(r[12]):
-        if j < rows:
-            trace = part(x, r[7] + j * n, n)
-            if forgets:
-                forget(trace, c[1])
-            if clears:
-                fill(trace, 0.0)
-            elif not held:
-                gain = x[r[3] + j * r[4]]
-                if kind == ACCUMULATING:
-                    gain *= 1 - c[0]
-                advance(trace, c[0], gain, part(x, r[1] + j * r[2], n), kind)
+        if r[19] < 0:
+            if j < rows:
+                advance_row(x, r, j, forgets, what)
+            factor = c[2] * (c[3] * x[r[5] + j * r[6]])
+        trace = part(x, r[7] + min(j, rows - 1) * n, n)
         delta = part(x, r[8] + j * n, n)
-        scale(delta, c[2] * (c[3] * x[r[5] + j * r[6]]), trace)
+        scale(delta, factor, trace)
         limit(delta, x, r[9] + j * n if r[9] >= 0 else -1, x[r[18] + 4 :])
     return True
 
@@ -342,6 +411,82 @@ def stdp(x, k, r):
     combine(post_trace, 1.0, post_trace, 1.0, post)
 
 
+@_kernel
+def normalize(x, r):
+    """Normalize an observation and project it to the sphere.
+
+    Operands: observation and mark, point, output, size, statistics or -1 for fixed
+    ones, clip.
+    """
+    n, clip = r[4], x[r[6]]
+    u, point = part(x, r[1], n + 1), part(x, r[2], n + 1)
+    mean, squares = part(x, r[5], n), part(x, r[5] + n, n)
+    if u[n] > 0.5:
+        count = x[r[5] + 2 * n] + 1
+        length = 1 + 0 * count
+        for i in range(n):
+            x[r[5] + 2 * n + i] = count
+            difference = u[i] - mean[i]
+            mean[i] += difference / count
+            squares[i] += difference * (u[i] - mean[i])
+            y = 0 * count
+            if count >= 2:
+                y = (u[i] - mean[i]) / math.sqrt(squares[i] / (count - 1) + TINY)
+            point[i] = min(max(y, -clip), clip)
+            length += point[i] ** 2
+        length = math.sqrt(length)
+        for i in range(n):
+            point[i] /= length
+        point[n] = 1 / length
+    copy(part(x, r[3], n + 1), point)
+
+
+@_kernel
+def scale_reward(x, r):
+    """Scale a reward; operands: inputs, statistics, output, discount.
+
+    The inputs are the mark, the reward, truncated, terminated and reset.
+    """
+    u, s = part(x, r[1], 5), part(x, r[2], 4)
+    if u[0] > 0.5 >= u[4]:
+        over = u[2] > 0.5 or u[3] > 0.5
+        s[0] = u[1] + (0 * s[0] if over else x[r[4]] * s[0])
+        s[3] += 1
+        difference = s[0] - s[1]
+        s[1] += difference / s[3]
+        s[2] += difference * (s[0] - s[1])
+    variance = s[2] / (s[3] - 1) if s[3] > 1 else 1 + 0 * s[2]
+    x[r[3]] = u[1] / math.sqrt(variance + TINY)
+
+
+@_kernel
+def actor_critic(x, k, r):
+    """Do a step of an actor-critic without a decision; one with a decision declines.
+
+    Operands: inputs, held output, output, size of the action, value and bonus of the
+    last decision, whether an episode starts, constants: discount, dt.
+    """
+    n, c = r[4], x[r[7] :]
+    u, held, last = part(x, r[1] + n, 7), part(x, r[2], 2 * n + 7), part(x, r[5], 2)
+    starts = 1 if u[3] > 0.5 else k[r[6]]
+    learns = u[1] <= 0.5 and u[4] > 0.5 and starts == 0
+    if u[5] > 0.5 and not learns:
+        return False
+    k[r[6]] = starts
+    error = 0 * u[0]
+    if learns:
+        target = u[6] + last[1]
+        if u[2] <= 0.5:
+            target += c[0] * u[0]
+        error = (target - last[0]) / c[1]
+    held[n] = held[2 * n + 3] = error
+    held[2 * n + 1] = held[2 * n + 4] = 1
+    held[2 * n + 2] = held[2 * n + 5] = u[3]
+    held[2 * n + 6] = u[0]
+    copy(part(x, r[3], 2 * n + 7), held)
+    return True
+
+
 def run(x, k, table, first, last):
     """Do the rows from first to before last; return a row that declines, or -1."""
     for at in range(first, last):
@@ -390,6 +535,12 @@ def run(x, k, table, first, last):
             adapt(x, k, r)
         elif kind == STDP:
             stdp(x, k, r)
+        elif kind == NORMALIZE:
+            normalize(x, r)
+        elif kind == REWARD:
+            scale_reward(x, r)
+        elif kind == ACTOR_CRITIC:
+            done = actor_critic(x, k, r)
         if not done:
             return at
     return -1

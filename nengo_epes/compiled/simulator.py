@@ -111,12 +111,13 @@ class Simulator(nengo.Simulator):
 
     def step(self):
         """Advance by one step of ``dt`` seconds."""
-        self.run_steps(1, progress_bar=False)
+        self._check_open()
+        with np.errstate(invalid="raise", divide="ignore"):
+            self._advance()
 
     def run_steps(self, steps, progress_bar=None):
         """Simulate a number of steps; see `nengo.Simulator.run_steps`."""
-        if self.closed:
-            raise SimulatorClosed("Simulator cannot run because it is closed.")
+        self._check_open()
         shown = self.progress_bar if progress_bar is None else progress_bar
         progress = Progress("Simulating", "Simulation", steps)
         with (
@@ -124,10 +125,17 @@ class Simulator(nengo.Simulator):
             np.errstate(invalid="raise", divide="ignore"),  # in Nengo, at each step
         ):
             for _ in range(steps):
-                for function in self._steps:
-                    function()
-                self._probe()
+                self._advance()
                 tracker.total_progress.step()
+
+    def _check_open(self):
+        if self.closed:
+            raise SimulatorClosed("Simulator cannot run because it is closed.")
+
+    def _advance(self):
+        for function in self._steps:
+            function()
+        self._probe()
 
     def _probe(self):
         self._probe_step_time()

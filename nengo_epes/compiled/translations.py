@@ -17,6 +17,7 @@ from nengo.builder.neurons import SimNeurons
 from nengo.builder.processes import SimProcess
 
 from nengo_epes.arithmetic import updates
+from nengo_epes.arithmetic.step_sizes import Intentional
 from nengo_epes.arithmetic.surrogates import PiecewiseLinear
 from nengo_epes.compiled import kernels as kn
 from nengo_epes.learning_rules.divergence import largest_input
@@ -27,6 +28,8 @@ from nengo_epes.learning_rules.postsynaptic import (
 )
 from nengo_epes.learning_rules.stdp import RewardSTDPSim
 from nengo_epes.learning_rules.traces import is_exponential
+from nengo_epes.networks.actor_critic import ActorCriticProcess
+from nengo_epes.networks.normalization import ObservationNormalization, RewardScaling
 from nengo_epes.synapses import LTI, Delay, TappedDelay
 
 TRANSLATIONS = {}
@@ -338,16 +341,22 @@ def neurons(table, op):
 def process(table, op):
     """Do a step of a process that has a translation."""
     translation = TRANSLATIONS.get(type(op.process))
-    if translation is None or op.input is None or op.input.shape != op.output.shape:
+    if translation is None or op.input is None:
         return None
-    rows, n = [], op.input.size
+    rows, n, process = [], op.input.size, op.process
+    fits = n == op.output.size
+    if not isinstance(process, nengo.synapses.Synapse):
+        sizes = process.default_size_in, process.default_size_out
+        fits = (n, op.output.size) == sizes
+    if not fits:
+        return None
     start = table.read(op.input, rows)
     rows.append(table.check(start, n))
     if op.mode != "inc":
         y = table.start(op.output)
-        return rows + translation(table, op.process, op.state, start, y, n)
+        return rows + translation(table, process, op.state, start, y, n)
     y = table.work(n)
-    rows += translation(table, op.process, op.state, start, y, n)
+    rows += translation(table, process, op.state, start, y, n)
     return rows + table.increment(op.output, y)
 
 
@@ -395,7 +404,7 @@ def pes(table, op):
 
 @translates(EPESSim)
 def epes(table, op):
-    """Do a step of `~nengo_epes.EPES`, without a bounded step or a dutch trace."""
+    """Do a step of `~nengo_epes.EPES`, without a dutch trace or the step `ObGD`."""
     rule, (m, n), dt, rows = op.rule_type, op.delta.shape, table.dt, []
     synapse, limit = rule.trace_synapse, table.constants(largest_input(table.dtype))
     port, a = table.start(op.port), table.read(op.activities, rows)
@@ -404,8 +413,14 @@ def epes(table, op):
     inputs = *each, *table.strided(op.eligibility), *table.strided(op.third_factor)
     trace, delta = table.inside(op.trace), table.start(op.delta)
     n_rows = 1 if op.equal_rows else m
-    if rule.step is not None or rule.trace_type == "dutch":
+    memory, bounded = -1, []
+    if rule.trace_type == "dutch" or type(rule.step) not in (type(None), Intentional):
         return None
+    if rule.step is not None:
+        step, memory = rule.step, table.start(op.memory)
+        values = step.eta, step.clip, step.delta_decay, step.floor, step.shrink
+        bounded = [math.nan if value is None else value for value in values]
+        bounded.append(float(step.normalize))
     weights = -1 if op.weights is None else table.start(op.weights)
     controls = [
         port + getattr(rule, name).start if name in rule.controls else -1
@@ -426,7 +441,8 @@ def epes(table, op):
     smallest, period = updates.subnormal_guard(decay, table.dtype)
     c = table.constants(decay, smallest, *factors, rule.weight_decay * dt, *bounds)
     steps = table.start(op.n_steps, np.int64), period, kind, c
-    row = *inputs, trace, delta, weights, n, n_rows, m, *controls, *steps
+    step = memory, table.constants(*bounded, 0.0)
+    row = *inputs, trace, delta, weights, n, n_rows, m, *controls, *steps, *step
     return [*rows, (kn.EPES, *row)]
 
 
@@ -494,3 +510,29 @@ def reward_stdp(table, op):
     row = *outputs, *places, weights, pre.size, post.size, start, *controls
     steps = table.start(n_steps, np.int64), period, table.work(pre.size + post.size)
     return [*rows, table.check(start, port.size, limit), (kn.STDP, *row, *steps, c)]
+
+
+@translates(ObservationNormalization)
+def normalization(table, process, state, u, y, n):
+    """Normalize observations by running statistics."""
+    if process.statistics is not None or not process.normalized:
+        return None
+    point, statistics = table.start(state["point"]), table.start(state["statistics"])
+    clip = table.constants(process.clip)
+    return [(kn.NORMALIZE, u, point, y, n - 1, statistics, clip)]
+
+
+@translates(RewardScaling)
+def reward_scaling(table, process, state, u, y, n):
+    """Scale rewards by running statistics."""
+    statistics = table.start(state["statistics"])
+    return [(kn.REWARD, u, statistics, y, table.constants(process.discount))]
+
+
+@translates(ActorCriticProcess)
+def actor_critic(table, process, state, u, y, n):
+    """Send TD errors; decisions run in Python."""
+    output, last = table.start(state["output"]), table.start(state["last"])
+    starts = table.start(state["starts"], np.int64)
+    c = table.constants(process.discount, table.dt)
+    return [(kn.ACTOR_CRITIC, u, output, y, process.size, last, starts, c)]
