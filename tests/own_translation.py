@@ -4,26 +4,23 @@ from own_rule import ExploratoryHebbSim
 
 from nengo_epes import updates
 from nengo_epes.compiled import kernels as kn
-from nengo_epes.compiled.translations import translates
-from nengo_epes.learning_rules.divergence import largest_input
+from nengo_epes.compiled import translates
 
 
 @translates(ExploratoryHebbSim)
 def exploratory_hebb(table, op):
-    delta, mean = op.updates
-    m, n = delta.shape
-    rows = []
-    reward, pre, post = (table.read(signal, rows) for signal in op.reads[:3])
-    kappa, tau = op.rule_type.learning_rate, op.rule_type.tau
-    rate = table.constants(kappa * table.dt / n)
-    gain = table.constants(1.0 - updates.trace_decay(tau, table.dt))
-    limit = table.constants(largest_input(table.dtype))
-    above, factor, mean = table.work(m), table.work(m), table.start(mean)
+    (reward, pre, post, _), (delta, mean) = op.reads, op.updates
+    (m, n), rows, rule = delta.shape, [], op.rule_type
+    r, a, x = (table.read(signal, rows) for signal in (reward, pre, post))
+    average, deviation, factor = table.start(mean), table.work(m), table.work(m)
+    rate = table.constants(rule.learning_rate * table.dt / n)
+    gain = table.constants(1.0 - updates.trace_decay(rule.tau, table.dt))
+    one, minus = table.one, table.minus_one
     return [
         *rows,
-        table.check(reward, 1, limit),
-        (kn.COMBINE, above, table.one, post, table.minus_one, mean, m),
-        (kn.MULTIPLY, factor, m, reward, 1, above, m),
-        (kn.OUTER, table.start(delta), factor, 1, pre, 0, rate, m, n),
-        (kn.COMBINE, mean, table.one, mean, gain, above, m),
+        table.check(r, 1),
+        (kn.COMBINE, deviation, one, x, minus, average, m),
+        (kn.MULTIPLY, factor, m, r, 1, deviation, m),
+        (kn.OUTER, table.start(delta), factor, 1, a, 0, rate, m, n),
+        (kn.COMBINE, average, one, average, gain, deviation, m),
     ]

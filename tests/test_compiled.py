@@ -22,9 +22,9 @@ from nengo.builder.neurons import SimNeurons
 from nengo.builder.processes import SimProcess
 from nengo.exceptions import SimulationError, SimulatorClosed
 from nengo.synapses import Alpha, LinearFilter, Lowpass, Triangle
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
-from nengo_epes import EPES, z
+from nengo_epes import EPES, RewardSTDP, z
 from nengo_epes.arithmetic import step_sizes, surrogates
 from nengo_epes.synapses import LTI
 
@@ -32,7 +32,7 @@ pytest.importorskip("numba", reason="needs the extra compiled")
 
 from nengo_epes import compiled
 from nengo_epes.compiled import kernels
-from nengo_epes.compiled.translations import TRANSLATIONS
+from nengo_epes.rl import Agent
 
 COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
@@ -352,6 +352,90 @@ def test_epes(name, kind, bits, seed):
             reference.run_steps(steps)
             fast.run_steps(steps)
             assert_same_signals(reference, fast, TOLERANCES[bits])
+        assert has_learned(reference, net)
+
+
+STDP = {
+    "RewardSTDP": RewardSTDP(1e-4),
+    "plain STDP": RewardSTDP(1e-4, trace_synapse=None, pre_synapse=0.01),
+    "RewardSTDP, bounds, controls": RewardSTDP(
+        1e-3,
+        trace_synapse=0.05,
+        weight_bounds=(-1e-4, 2e-4),
+        controls=("reset", "hold"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["neurons", "neuron slices"])
+@pytest.mark.parametrize("name", STDP)
+def test_reward_stdp(name, kind, seed):
+    """Pairs of spikes set all signals as the numpy operator does."""
+    rule = STDP[name]
+    functions = {"reward": third_factor, "hold": hold, "reset": cleared}
+    inputs = {key: functions[key] for key in ("reward", *rule.controls)}
+    neuron_type = nengo.LIF(amplitude=0.01)
+    net = learning_network(rule, kind, neuron_type, seed, **inputs)
+    reference, fast = simulators(lambda: build_model(net))
+    assert kinds_of(fast) == {"SimPyFunc"}
+    with reference, fast:
+        for sim in (reference, fast):
+            sim.run_steps(300)
+        assert_same_signals(reference, fast)
+        assert has_learned(reference, net)
+
+
+@pytest.mark.parametrize(
+    ("env", "neurons"),
+    [("CartPole-v1", "rate"), ("CartPole-v1", "lif"), ("Pendulum-v1", "rate")],
+)
+def test_agent(env, neurons):
+    """An agent learns the same, with the environment alone in Python."""
+    learned, returns = [], []
+    for simulator in ("nengo", "compiled"):
+        kwargs = {"max_episode_steps": 60}
+        with Agent(env, 0, neurons, kwargs, simulator, n_neurons=40) as agent:
+            agent.learn(200, progress_bar=False)
+            signals = agent.simulator.signals
+            found = agent._signals().values()
+            learned.append([signals[signal].copy() for signal in found])
+            returns.append(agent.returns)
+            left = getattr(agent.simulator, "untranslated", None)
+    assert [type(op.process).__name__ for op in left] == ["Environment"]
+    assert len(returns[0]) > 2
+    assert_array_equal(*returns)
+    for wanted, got in zip(*learned, strict=True):
+        assert_allclose(got, wanted, rtol=0, atol=1e-10 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        step_sizes.Intentional(),
+        step_sizes.Intentional(0.1, normalize=True, floor=0.2, shrink=50.0),
+        step_sizes.Intentional(clip=None),
+        step_sizes.ObGD(),
+    ],
+    ids=repr,
+)
+def test_bounded_steps(step, seed):
+    """A bounded step sets all signals as by numpy; ObGD runs in Python."""
+    rule = EPES(
+        1e-3, size_eligibility=2, feedback="rows", step=step, controls=["reset", "hold"]
+    )
+
+    def pulses(t):
+        return np.sin(9 * t) / 0.001 * (round(t / 0.001) % 7 == 0)
+
+    inputs = inputs_of(rule) | {"td_error": pulses}
+    net = learning_network(rule, "node", nengo.LIF(), seed, **inputs)
+    reference, fast = simulators(lambda: build_model(net))
+    in_python = {"EPESSim"} if isinstance(step, step_sizes.ObGD) else set()
+    assert kinds_of(fast) == {"SimPyFunc"} | in_python
+    with reference, fast:
+        for sim in (reference, fast):
+            sim.run_steps(150)
+        assert_same_signals(reference, fast, 1e-11)
         assert has_learned(reference, net)
 
 
@@ -795,28 +879,9 @@ def test_what_is_unknown_runs_in_python(seed):
             assert has_learned(fast, net)
 
 
-def test_a_rule_of_ones_own(monkeypatch, seed):
+def test_a_rule_of_ones_own(seed):
     """Rows that exist already are enough to translate a rule of one's own."""
-
-    def exploratory_hebb(table, op):
-        (reward, pre, post, _), (delta, mean) = op.reads, op.updates
-        (m, n), rows, rule = delta.shape, [], op.rule_type
-        places = [table.read(signal, rows) for signal in (reward, pre, post)]
-        r, a, x = places
-        average, deviation, factor = table.start(mean), table.work(m), table.work(m)
-        rate = table.constants(rule.learning_rate * table.dt / n)
-        gain = table.constants(1 - np.exp(-table.dt / rule.tau))
-        one, minus = table.one, table.minus_one
-        return [
-            *rows,
-            table.check(r, 1),
-            (kernels.COMBINE, deviation, one, x, minus, average, m),
-            (kernels.MULTIPLY, factor, m, r, 1, deviation, m),
-            (kernels.OUTER, table.start(delta), factor, 1, a, 0, rate, m, n),
-            (kernels.COMBINE, average, one, average, gain, deviation, m),
-        ]
-
-    monkeypatch.setitem(TRANSLATIONS, own_rule.ExploratoryHebbSim, exploratory_hebb)
+    importlib.import_module("own_translation")  # registers it
     rule = own_rule.ExploratoryHebb(1e-6)
     net = learning_network(rule, "neuron slices", nengo.LIF(), seed, reward=positive)
     reference, fast = simulators(lambda: build_model(net))
