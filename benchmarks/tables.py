@@ -218,6 +218,18 @@ def stdp_bandit(cases):
     return "\n".join(lines)
 
 
+def compiled_speed(rows):
+    """Return the Markdown table of the compiled simulator's speed."""
+    lines = [
+        "| model | `nengo` (µs) | `compiled` (µs) | times as fast |",
+        "|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        numbers = row["nengo"], row["compiled"], row["times as fast"]
+        lines.append(f"| {name} | {' | '.join(f'{x:g}' for x in numbers)} |")
+    return "\n".join(lines)
+
+
 def _median_and_range(values):
     low, high = min(values), max(values)
     return f"{statistics.median(values):.3g} ({low:.3g} to {high:.3g})"
@@ -247,10 +259,13 @@ def main():
     ):
         if found := results(file):
             blocks[name] = table(found["cases"])
+    speed = results("compiled_speed")["microseconds a step"]
+    compiled = {"compiled speed": compiled_speed(speed)}
     short = {"one setting": one_setting(rate, SHORT)}
     for page, tables in (
         (ROOT / "README.md", short),
         (ROOT / "docs/results.md", blocks),
+        (ROOT / "docs/compiled.md", compiled),
     ):
         text = page.read_text(encoding="utf-8")
         for name, block in tables.items():
