@@ -11,6 +11,7 @@ the last 50 of all, were the better arm. The settings were chosen on other seeds
 to 9.
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from many import run_many
 from nengo_epes import RewardSTDP
 from nengo_epes.files import write_atomically
 from nengo_epes.networks import Baseline
+from nengo_epes.simulators import NAMES, choose_simulator
 
 RESULTS = Path(__file__).parent / "results"
 DT = 0.001
@@ -58,7 +60,7 @@ class Bandit:
         return float(self.rng.rand() < (0.8 if better else 0.2)), 1.0
 
 
-def run(seed, trials=400, baseline=True, **settings):
+def run(seed, trials=400, baseline=True, simulator="nengo", **settings):
     """Simulate; return which choices were the better arm."""
     rule = RewardSTDP(
         **{
@@ -115,7 +117,7 @@ def run(seed, trials=400, baseline=True, **settings):
         nengo.Connection(source, pulse[0], synapse=None)
         nengo.Connection(choose[1], pulse[1], synapse=None)
         nengo.Connection(pulse, conn.learning_rule, synapse=None)
-    with nengo.Simulator(net, progress_bar=False) as sim:
+    with choose_simulator(simulator)(net, progress_bar=False) as sim:
         sim.run_steps(trials * TRIAL)
     better = bandit.better
     half = trials // 2
@@ -132,9 +134,12 @@ def run(seed, trials=400, baseline=True, **settings):
 
 def main():
     """Run what is not done yet, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--simulator", choices=NAMES, default="nengo")
+    simulator = parser.parse_args().simulator
     cases = {
-        "reward prediction error": {},
-        "reward": {"baseline": False},
+        "reward prediction error": {"simulator": simulator},
+        "reward": {"baseline": False, "simulator": simulator},
     }
     found = run_many(run, cases, range(10), Path("study-stdp-bandit"))
     table = {}
@@ -147,7 +152,8 @@ def main():
         print(
             case, learned, [(x["before the exchange"], x["at the end"]) for x in runs]
         )
-    text = json.dumps({"command": "python benchmarks/stdp_bandit.py", "cases": table})
+    command = f"python benchmarks/stdp_bandit.py --simulator {simulator}"
+    text = json.dumps({"command": command, "cases": table})
     path = RESULTS / "stdp_bandit.json"
     write_atomically(path, lambda out: out.write_text(text + "\n"))
 
