@@ -142,7 +142,8 @@ def _run_all(folders, scheduler, env, n_steps, progress_bar):
             "n_workers": min(CPU_COUNT, len(folders)),
             "threads_per_worker": 1,
             "dashboard_address": "127.0.0.1:0",  # any free port
-            "silence_logs": logging.ERROR,  # Ctrl-C would give warnings
+            # after Ctrl-C, processes log errors of connections that they lose
+            "silence_logs": logging.CRITICAL,
             # a terminal sends Ctrl-C to all its processes
             "preload": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
         }
