@@ -391,11 +391,12 @@ def test_reward_stdp(name, kind, seed):
 )
 def test_agent(env, neurons):
     """An agent learns the same, with the environment alone in Python."""
-    learned, returns = [], []
+    learned, returns, greedy = [], [], []
     for simulator in ("nengo", "compiled"):
         kwargs = {"max_episode_steps": 60}
         with Agent(env, 0, neurons, kwargs, simulator, n_neurons=40) as agent:
             agent.learn(200, progress_bar=False)
+            greedy.append(agent.evaluate(2, progress_bar=False).returns)
             signals = agent.simulator.signals
             found = agent._signals().values()
             learned.append([signals[signal].copy() for signal in found])
@@ -404,6 +405,7 @@ def test_agent(env, neurons):
     assert [type(op.process).__name__ for op in left] == ["Environment"]
     assert len(returns[0]) > 2
     assert_array_equal(*returns)
+    assert_allclose(*greedy, rtol=1e-9)
     for wanted, got in zip(*learned, strict=True):
         assert_allclose(got, wanted, rtol=0, atol=1e-10 * np.abs(wanted).max())
 

@@ -352,12 +352,12 @@ def process(table, op):
         return None
     start = table.read(op.input, rows)
     rows.append(table.check(start, n))
-    if op.mode != "inc":
-        y = table.start(op.output)
-        return rows + translation(table, process, op.state, start, y, n)
-    y = table.work(n)
-    rows += translation(table, process, op.state, start, y, n)
-    return rows + table.increment(op.output, y)
+    increments = op.mode == "inc"
+    y = table.work(n) if increments else table.start(op.output)
+    found = translation(table, process, op.state, start, y, n)
+    if found is None:
+        return None
+    return rows + found + (table.increment(op.output, y) if increments else [])
 
 
 @translates(nengo.Lowpass, nengo.Alpha, nengo.synapses.LinearFilter, LTI)
