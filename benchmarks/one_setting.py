@@ -1,10 +1,10 @@
 """One setting for all tasks: python benchmarks/one_setting.py [rate] [lif] [ablations].
 
 `nengo_epes.rl.Agent` with its defaults on every task, seeds 0 to 9 (spiking LIF: 0 to
-4, LunarLander 0 to 2 in the compiled simulator; ablations: 0 to 2). The settings were chosen
-on other seeds. "Exploring" is the mean return of the last 20 episodes of training,
-"greedy" the mean return of episodes after training in which the agent takes its best
-actions.
+4, LunarLander 0 to 2 in the compiled simulator; ablations: 0 to 2). The settings were
+chosen on other seeds. "Exploring" is the mean return of the last 20 episodes of
+training, "greedy" the mean return of episodes after training in which the agent takes
+its best actions.
 """
 
 import argparse
