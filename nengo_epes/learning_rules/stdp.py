@@ -246,7 +246,9 @@ class RewardSTDPSim(Operator):
 
     def make_step(self, signals, dt, rng):
         """Make the function of one simulator step."""
-        pre, post, port, *weights = (signals[signal] for signal in self.reads)
+        pre, post, port = (signals[signal] for signal in self.reads[:3])
+        bounds = self.rule_type.weight_bounds
+        weights = None if bounds is None else signals[self.reads[3]]
         delta, trace, pre_trace, post_trace, n_steps = (
             signals[signal] for signal in self.updates
         )
@@ -292,10 +294,10 @@ class RewardSTDPSim(Operator):
             pre_trace[...] += pre_spikes
             post_trace[...] += post_spikes
             np.multiply(trace, rule_type.learning_rate * dt * port.item(0), out=delta)
-            if weights:
+            if weights is not None:
                 if rule_type.weight_dependence == "multiplicative":
-                    updates.soften_bounds(delta, *weights, rule_type.weight_bounds)
-                updates.limit_change(delta, *weights, rule_type.weight_bounds, 0.0)
+                    updates.soften_bounds(delta, weights, bounds)
+                updates.limit_change(delta, weights, bounds, 0.0)
 
         return step_reward_stdp
 
