@@ -27,7 +27,7 @@ def choose_simulator(simulator: Any) -> Any:
     Raises
     ------
     ValidationError
-        If it is none of these.
+        If it is neither a known name nor such a subclass.
     ImportError
         If numba is not installed, which "compiled" needs.
 

@@ -625,7 +625,7 @@ def assert_same_spikes(net, reference, fast):
 
 
 def assert_same_probes(net, reference, fast, tolerance):
-    """What is probed is equal in both simulators."""
+    """Both simulators record equal data."""
     for probe in net.probes_to_compare:
         one, other = (sim.model.sig[probe]["in"] for sim in (reference, fast))
         got, expected = fast.signals[other], reference.signals[one]

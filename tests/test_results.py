@@ -78,7 +78,7 @@ def medians(title, *columns):
     ],
 )
 def test_medians_of_runs(title, file, columns, keys):
-    """The medians of a table are those of all runs."""
+    """The table has the medians of all runs."""
     path = ROOT / f"benchmarks/results/{file}.json"
     cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
     found = medians(title, *columns)
@@ -91,7 +91,7 @@ def test_medians_of_runs(title, file, columns, keys):
 
 
 def test_distal_reward():
-    """The medians of the weights are those of all seeds."""
+    """The table has the medians of the weights of all seeds."""
     path = ROOT / "benchmarks/results/distal_reward.json"
     found = medians("distal reward", 1, 2)
     for name, case in json.loads(path.read_text())["cases"].items():
