@@ -29,7 +29,7 @@ DT = 0.001
 SECONDS, MINUTE = 3600, 60
 N_INPUTS, N_NEURONS = 100, 10
 HIGHEST = 4e-3  # weight
-RANDOM_HERTZ = 0.3  # about as often as late rewards
+RANDOM_HERTZ = 0.3  # about as often as delayed rewards
 SETTINGS = {
     "learning_rate": 1e-3,
     "depression": 2.0,
@@ -180,7 +180,7 @@ def main():
     control = [(seed, RANDOM_HERTZ) for seed in options.seeds[:4]]
     runs = run([*late, *control], options.seconds, options.simulator)
     tables = {
-        "late rewards": table(runs[: len(late)]),
+        "delayed rewards": table(runs[: len(late)]),
         "rewards at random times": table(runs[len(late) :]),
     }
     text = json.dumps(
