@@ -65,7 +65,9 @@ def main():
         ax.margins(x=0)
     for ax in panels[::3]:
         ax.set_ylabel("mean return")
-    panels[0].legend(fontsize="small")
+    # below all panels: no panel has an empty corner
+    labels = panels[0].get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=len(labels[0]))
     path = RESULTS / "one_setting.png"
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=120))
     print(path)
