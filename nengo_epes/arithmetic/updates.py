@@ -335,7 +335,7 @@ def pair_spikes(
     post_trace : (n_post,) array
         y, without the spikes of this step.
     potentiation, depression : float
-        A_+ and A_-.
+        :math:`A_+` and :math:`A_-`.
 
     Examples
     --------

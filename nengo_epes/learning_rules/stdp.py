@@ -58,13 +58,13 @@ class RewardSTDP(LearningRuleType):
         kappa: weight change by a pair of two simultaneous spikes for a reward of 1. It
         is not divided by the number of neurons.
     pre_synapse : Lowpass or float, optional
-        tau_+ in seconds: how long a pre spike waits for a post spike.
+        :math:`\tau_+` in seconds: how long a pre spike waits for a post spike.
     post_synapse : Lowpass or float, optional
-        tau_- in seconds: how long a post spike waits for a pre spike.
+        :math:`\tau_-` in seconds: how long a post spike waits for a pre spike.
     potentiation : float, optional
-        A_+, the weight of pairs in which the pre spike is first.
+        :math:`A_+`, the weight of pairs in which the pre spike is first.
     depression : float, optional
-        A_-, the weight of pairs in which the post spike is first.
+        :math:`A_-`, the weight of pairs in which the post spike is first.
     trace_synapse : Lowpass or float or None, optional
         The eligibility trace; its time constant is as long as rewards are late. None
         for no memory: the reward must be there in the step of the second spike.
