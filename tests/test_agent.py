@@ -813,10 +813,12 @@ def test_settings_of_numpy():
 
 
 def test_signature_of_the_network():
-    """`build_network` has the arguments of `Agent`, and `learned` in addition."""
+    """`build_network` has the arguments of `Agent`, but `learned` instead of
+    `simulator`."""
     agent = list(inspect.signature(Agent).parameters)
     network = list(inspect.signature(build_network).parameters)
     network.remove("learned")
+    agent.remove("simulator")
     assert agent == network
 
 

@@ -230,6 +230,25 @@ class RewardSTDPSim(Operator):
     2. incs ``[]``
     3. reads ``[pre, post, port, weights]``, the weights only if they have bounds
     4. updates ``[delta, eligibility_trace, pre_trace, post_trace, n_steps]``
+
+    Examples
+    --------
+    >>> import nengo
+    >>> from nengo_epes import RewardSTDP
+    >>> with nengo.Network() as net:
+    ...     pre, post = nengo.Ensemble(20, 1), nengo.Ensemble(5, 1)
+    ...     conn = nengo.Connection(
+    ...         pre.neurons,
+    ...         post.neurons,
+    ...         transform=[[0] * 20] * 5,
+    ...         learning_rule_type=RewardSTDP(),
+    ...     )
+    ...     reward = nengo.Connection(nengo.Node(1), conn.learning_rule)
+    >>> model = nengo.builder.Model()
+    >>> model.build(net)
+    >>> (op,) = (op for op in model.operators if isinstance(op, RewardSTDPSim))
+    >>> [signal.shape for signal in op.updates]
+    [(5, 20), (5, 20), (20,), (5,), (1,)]
     """
 
     def __init__(self, reads, state, rule_type, areas, tag=None):
