@@ -28,6 +28,21 @@ def trained(tmp_path_factory):
     return folder
 
 
+def test_compiled_simulator(tmp_path, capsys):
+    """A run of the compiled simulator is that of Nengo's, resumes, and is evaluated."""
+    pytest.importorskip("numba")
+    for name in ("nengo", "compiled"):
+        options = [f"--simulator={name}", f"--output={tmp_path / name}"]
+        assert main([*TASK, "--steps=120", *options]) == 0
+        words = ["--resume", "--steps=240", f"--output={tmp_path / name}"]
+        assert main(["train", "CartPole-v1", *words]) == 0
+        assert main(["evaluate", str(tmp_path / name), "--episodes=2"]) == 0
+    ours, found = (runs.read_run(tmp_path / name) for name in ("nengo", "compiled"))
+    assert found["simulator"] == "compiled" and found["trained_steps"] == 240
+    returns = [[e.episode_return for e in run["episodes"]] for run in (ours, found)]
+    assert returns[0] == returns[1]
+
+
 def python(*arguments, **variables):
     """Run a command in another process; return status, output and errors."""
     done = subprocess.run(
@@ -238,6 +253,10 @@ def test_environment_without_end(tmp_path):
         (
             ["train", "CartPole-v1", "--resume", "--set=eta_actor=1", "--output={}"],
             "has eta_actor 0.04 (got 1); leave this out",
+        ),
+        (
+            ["train", "CartPole-v1", "--resume", "--simulator=compiled", "--output={}"],
+            "has simulator nengo (got compiled); leave this out",
         ),
         (
             ["train", "Pendulum-v1", "--resume", "--output={}"],
