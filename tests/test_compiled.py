@@ -632,8 +632,33 @@ def assert_same_probes(net, reference, fast, tolerance):
         assert_close(got, expected, tolerance, str(probe))
 
 
+def amplifies(net, steps, tolerance):
+    """Return whether rounding grows beyond the tolerance in `nengo.Simulator` itself.
+
+    A second simulation starts with all vectors and matrices changed by about 1e-15.
+    """
+    exact, nudged = (
+        nengo.Simulator(None, model=build_model(net), optimize=False, seed=1)
+        for _ in range(2)
+    )
+    rng = np.random.RandomState(0)
+    for signal, array in nudged.signals.items():
+        if signal.base is signal and not signal.sparse and array.dtype.kind == "f":
+            if array.flags.writeable and array.ndim:
+                array += 1e-15 * rng.randn(*array.shape)
+    with exact, nudged:
+        for sim in (exact, nudged):
+            sim.run_steps(steps, progress_bar=False)
+        try:
+            assert_same_signals(exact, nudged, tolerance)
+        except AssertionError:
+            return True
+    return False
+
+
 def assert_same_network(seed, optimize, bits, steps):
-    """A random network has the same signals in both simulators."""
+    """A random network has the same signals in both simulators, unless the network
+    amplifies rounding."""
     types = [kind for kind in TYPES if not (optimize and kind in RANDOM)]
     net = random_network(seed, types)
     nengo.rc["precision"]["bits"] = str(bits)
@@ -643,14 +668,19 @@ def assert_same_network(seed, optimize, bits, steps):
     tolerance = 1e-10 if bits == 64 else 1e-3
     assert len(fast.untranslated) < len(fast.step_order) / 2
     with reference, fast:
-        for _ in range(steps):
+        for step in range(steps):
             reference.step()
             fast.step()
             if not assert_same_spikes(net, reference, fast):
                 break
-            assert_same_probes(net, reference, fast, tolerance)
-            if not optimize:  # else Nengo orders the signals at random
-                assert_same_signals(reference, fast, tolerance)
+            try:
+                assert_same_probes(net, reference, fast, tolerance)
+                if not optimize:  # else Nengo orders the signals at random
+                    assert_same_signals(reference, fast, tolerance)
+            except AssertionError:
+                if not amplifies(net, step + 1, tolerance):
+                    raise
+                break
 
 
 # Nengo's Sigmoid computes exp(-J), and infinity gives the right rate
@@ -659,7 +689,7 @@ networks = st.integers(0, 2**32 - 1)
 
 
 @overflows
-@settings(max_examples=3, phases=[Phase.generate])
+@settings(max_examples=3, phases=[Phase.generate], derandomize=True)
 @given(seed=networks, optimize=st.booleans())
 def test_random_networks(seed, optimize):
     """Random networks have the same signals in each of 100 steps, to 1e-10."""
@@ -667,7 +697,7 @@ def test_random_networks(seed, optimize):
 
 
 @overflows
-@settings(max_examples=1, phases=[Phase.generate])
+@settings(max_examples=1, phases=[Phase.generate], derandomize=True)
 @given(seed=networks, optimize=st.booleans())
 def test_random_networks_in_single_precision(seed, optimize):
     """Random networks have the same signals in the first steps."""
@@ -676,11 +706,15 @@ def test_random_networks_in_single_precision(seed, optimize):
 
 @pytest.mark.slow
 @overflows
-@settings(max_examples=300, phases=[Phase.generate])
-@given(seed=networks, optimize=st.booleans())
-def test_many_random_networks(seed, optimize):
-    """Random networks have the same signals in each of 200 steps, to 1e-10."""
-    assert_same_network(seed, optimize, bits=64, steps=200)
+@settings(max_examples=300, phases=[Phase.generate], derandomize=True)
+@given(seed=networks)
+def test_many_random_networks(seed):
+    """Random networks have the same signals in each of 200 steps, to 1e-10.
+
+    Without Nengo's optimizer, which orders sums at random: a network that amplifies
+    rounding differs from itself.
+    """
+    assert_same_network(seed, optimize=False, bits=64, steps=200)
 
 
 # ---- as in Nengo
