@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import math
 
+from nengo_epes.arithmetic.step_sizes import SILENCE
+from nengo_epes.networks.normalization import TINY
 from nengo_epes.optional import load
 
 numba = load("numba", "compiled")
@@ -32,9 +34,6 @@ TIME, FILL, COPY, GATHER, GATHER_ADD, COMBINE, MULTIPLY, CHECK = range(8)
 DOT, OUTER, DELAY, LIF, LIF_RATE, RECTIFY, SPIKE = range(8, 15)
 EPES, PSI, ADAPT, STDP = range(15, 19)
 NORMALIZE, REWARD, ACTOR_CRITIC = range(19, 22)
-
-# as in step_sizes and normalization
-SILENCE, TINY = 1e-12, 1e-16
 
 
 @_kernel

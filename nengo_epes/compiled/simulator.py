@@ -22,7 +22,7 @@ class Simulator(nengo.Simulator):
     the same order. `Simulator.signals`, probes, pickles and writes to signals work as
     in Nengo. Results are equal to rounding; sums have another order.
 
-    The first simulation ever compiles this function, which takes about 20 s. It is
+    The first simulation ever compiles this function, which takes several seconds. It is
     cached on disk, where numba finds a folder that it can write to. In half precision,
     everything runs in Python.
 

@@ -54,7 +54,8 @@ def translates(*kinds):
     ... def count_up(table, op):
     ...     signal = op.updates[0]
     ...     one = table.constants(np.ones(signal.size))
-    ...     return [(kn.ADD, table.start(signal), one, signal.size)]
+    ...     start, n = table.start(signal), signal.size
+    ...     return [(kn.COMBINE, start, table.one, start, table.one, one, n)]
     """
 
     def register(translation):

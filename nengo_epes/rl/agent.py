@@ -498,7 +498,8 @@ class Agent:
         neurons : str or nengo.neurons.NeuronType, optional
             Neurons; needed if they were neither "rate" nor "lif".
         simulator : str or type, optional
-            See `Agent`. What was learned does not depend on it.
+            "nengo", "compiled", or a subclass of `nengo.Simulator`. Any of them loads
+            what another one has learned.
 
         Returns
         -------

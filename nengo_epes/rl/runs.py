@@ -39,6 +39,7 @@ from nengo_epes.rl.run_files import (
     write_json,
     write_text,
 )
+from nengo_epes.simulators import choose_simulator
 
 AGENT, CHECKPOINT = "agent.npz", "checkpoint.npz"
 CURVE, EVALUATION = "learning-curve.png", "evaluation.json"
@@ -89,12 +90,15 @@ def create_run(
         If observations or actions cannot be represented, or a setting does not fit.
     ValueError
         If another argument does not fit.
+    ImportError
+        If the simulator is "compiled" and numba is not installed.
 
     Examples
     --------
     See `resume_run`.
     """
     folder = Path(folder)
+    choose_simulator(simulator)  # a missing numba is known before anything is written
     network = build_network(env, seed, neurons, env_kwargs, **settings)
     record = {
         "environment": env,
