@@ -283,15 +283,8 @@ class EPES(LearningRuleType):
         """(slice) The characteristic eligibility on the port."""
         return slice(self.size_td_error, self.size_td_error + self.size_eligibility)
 
-    @property
-    def hold(self):
-        """(slice) The control input that freezes the trace, if there is one."""
-        return parameters.control_slice(self, "hold", self.eligibility.stop)
-
-    @property
-    def reset(self):
-        """(slice) The control input that empties the trace, if there is one."""
-        return parameters.control_slice(self, "reset", self.eligibility.stop)
+    hold = parameters.control("hold", "freezes the trace")
+    reset = parameters.control("reset", "empties the trace")
 
 
 class EPESSim(Operator):

@@ -87,30 +87,31 @@ class LowpassParam(FilterParam):
         return synapse
 
 
-def control_slice(rule_type, name, start):
-    """Return the slice of a control input of a rule on its port.
+def control(name, effect):
+    """Make the property that returns the slice of a control input on a rule's port.
 
     Parameters
     ----------
-    rule_type : LearningRuleType
-        Has ``controls``, the names of its control inputs.
     name : str
-        Name of the control input.
-    start : int
-        Where the control inputs start on the port.
-
-    Raises
-    ------
-    AttributeError
-        If the rule has no such control input.
+        Name of the control input. The rule has ``controls``, the names of its control
+        inputs, which are the last entries of its port.
+    effect : str
+        What the input does, for the documentation.
     """
-    controls = rule_type.controls
-    if name not in controls:
-        raise AttributeError(
-            f"{rule_type} has no input {name!r}; use "
-            f"{type(rule_type).__name__}(controls={(*controls, name)})"
-        )
-    return slice(start + controls.index(name), start + controls.index(name) + 1)
+
+    def find(rule_type):
+        controls = rule_type.controls
+        if name not in controls:
+            raise AttributeError(
+                f"{rule_type} has no input {name!r}; use "
+                f"{type(rule_type).__name__}(controls={(*controls, name)})"
+            )
+        start = int(rule_type.size_in) - len(controls) + controls.index(name)
+        return slice(start, start + 1)
+
+    return property(
+        find, doc=f"(slice) The control input that {effect}, if there is one."
+    )
 
 
 class Probeable:

@@ -195,15 +195,8 @@ class RewardSTDP(LearningRuleType):
         """(slice) The reward on the port."""
         return slice(0, 1)
 
-    @property
-    def hold(self):
-        """(slice) The control input that freezes the trace, if there is one."""
-        return parameters.control_slice(self, "hold", self.reward.stop)
-
-    @property
-    def reset(self):
-        """(slice) The control input that empties the trace, if there is one."""
-        return parameters.control_slice(self, "reset", self.reward.stop)
+    hold = parameters.control("hold", "freezes the trace")
+    reset = parameters.control("reset", "empties the trace")
 
 
 class RewardSTDPSim(Operator):
