@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import special, stats
 from toy_environments import RandomWalk
 
-from nengo_epes.arithmetic import softmax
+from nengo_epes.arithmetic import softmax, updates
 from nengo_epes.arithmetic.distributions import BoundedGaussian, Softmax
 from nengo_epes.networks import Baseline, GaussianPolicy, SoftmaxPolicy, TDError
 from nengo_epes.networks.actor_critic import ActorCriticProcess
@@ -235,3 +235,13 @@ def test_agent(environment):
         largest = np.abs(other[:early]).max()
         assert largest > 0
         assert_allclose(one[:early], other[:early], rtol=0, atol=3e-5 * largest)
+
+
+@pytest.mark.parametrize("bits", [16, 32, 64])
+def test_guard_of_small_numbers(bits):
+    """The guard removes tiny numbers only: ordinary traces are above it by far."""
+    dtype = np.dtype(f"float{bits}")
+    smallest, period = updates.subnormal_guard(0.99, dtype)
+    assert np.finfo(dtype).tiny <= smallest < 1e-4
+    # nothing above it becomes subnormal before the next time
+    assert smallest * 0.99 ** (period - 1) >= np.finfo(dtype).tiny

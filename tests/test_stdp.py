@@ -43,7 +43,17 @@ def neurons(times, dt=DT):
     return ens
 
 
-def learn(rule, pre, post, seconds, reward=1.0, dt=DT, weights=0.0, controls=None):
+def learn(
+    rule,
+    pre,
+    post,
+    seconds,
+    reward=1.0,
+    dt=DT,
+    weights=0.0,
+    controls=None,
+    synapse=1e9,
+):
     """Let one connection learn; returns weights, and the spikes of both sides."""
     with nengo.Network(seed=0) as net:
         pre, post = neurons(pre, dt), neurons(post, dt)
@@ -53,7 +63,7 @@ def learn(rule, pre, post, seconds, reward=1.0, dt=DT, weights=0.0, controls=Non
             post.neurons,
             transform=np.broadcast_to(weights, shape),
             # so slow that it does not move the spikes of the post neurons
-            synapse=nengo.Lowpass(1e9),
+            synapse=nengo.Lowpass(synapse),
             learning_rule_type=rule,
         )
         port = conn.learning_rule
@@ -487,6 +497,33 @@ def test_invalid_parameters(arguments, message):
     """Each is refused when the rule is made."""
     with pytest.raises(ValidationError, match=message):
         RewardSTDP(**arguments)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("name", ["learning_rate", "potentiation", "depression"])
+def test_factors_that_would_overflow(name, bits):
+    """They are refused when the model is built, with name, value and precision."""
+    nengo.rc["precision"]["bits"] = str(bits)
+    rule = RewardSTDP(**{name: 1e200})
+    message = rf"{name}=1e\+200.*too large for float{bits}"
+    with pytest.raises(BuildError, match=message):
+        learn(rule, [[0.01]], [[0.02]], 0.1)
+
+
+def test_half_precision(rng):
+    """A trace in half precision, of 11 bits, is near the trace in double precision."""
+    pre, post = trains(rng, 4, 0.3, hertz=40), trains(rng, 3, 0.3, hertz=40)
+    traces = []
+    for bits in (64, 16):
+        nengo.rc["precision"]["bits"] = str(bits)
+        rule = RewardSTDP(1e-2, trace_synapse=0.1)
+        # half precision ends at 65504; weights of 0 have no effect
+        found = learn(rule, pre, post, 0.3, reward=0.0, synapse=1e4)
+        traces.append(found["eligibility_trace"].astype(float))
+    assert found["eligibility_trace"].dtype == np.float16
+    largest = np.abs(traces[0]).max()
+    # 300 roundings of half a unit in the last place, which partly cancel
+    assert_allclose(traces[1], traces[0], rtol=0, atol=0.03 * largest)
 
 
 def test_missing_control():

@@ -65,7 +65,8 @@ def subnormal_guard(decay: float, dtype: DTypeLike) -> tuple[float, int]:
     >>> print(smallest, period)
     2.2250738585072014e-297 1000
     """
-    margin = 1e11
+    # in half precision, 1e11 times the smallest normal number is beyond all numbers
+    margin = 1e11 if np.dtype(dtype).itemsize > 2 else 1.0
     if decay == 0.0:  # the time constant is so short that nothing remains
         period = 1.0
     else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from nengo.exceptions import SimulationError
+from nengo.exceptions import BuildError, SimulationError
+from nengo.rc import rc
 
 # Up to this size Python's floats are faster to check than an array.
 FEW_NUMBERS = 8
@@ -75,6 +76,32 @@ def make_check(rule, learning_rate, seconds, **arrays):
                 )
 
     return check
+
+
+def check_factors(conn, dt, **factors):
+    """Refuse factors that would overflow in the precision of the simulation.
+
+    Parameters
+    ----------
+    conn : nengo.Connection
+        The connection that learns, for the message.
+    dt : float
+        Simulator step in seconds.
+    **factors : float
+        The learning rate and other factors of a change, by name.
+
+    Raises
+    ------
+    BuildError
+        If a factor times ``dt`` is too large.
+    """
+    for name, value in factors.items():
+        if value * dt > largest_input(rc.float_dtype):
+            raise BuildError(
+                f"{conn}: {name}={value:g} is too large for {rc.float_dtype}; use a "
+                "smaller one (nengo_epes.arithmetic.stability.suggest_learning_rate "
+                "suggests learning rates)"
+            )
 
 
 def largest_input(dtype):

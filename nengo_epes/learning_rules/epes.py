@@ -22,7 +22,7 @@ from nengo_epes.learning_rules.builder_tools import (
     learned_shape,
     repeat_rows,
 )
-from nengo_epes.learning_rules.divergence import largest_input, make_check
+from nengo_epes.learning_rules.divergence import check_factors, make_check
 from nengo_epes.learning_rules.feedback import (
     build_feedback,
     build_spread,
@@ -528,12 +528,7 @@ def build_epes(model, epes, rule):
             f"weight in a step of dt={model.dt:g} s; use at most {1 / model.dt:g}"
         )
 
-    if epes.learning_rate * model.dt > largest_input(rc.float_dtype):
-        raise BuildError(
-            f"{conn}: learning_rate={epes.learning_rate:g} is too large for "
-            f"{rc.float_dtype}; try "
-            "nengo_epes.arithmetic.stability.suggest_learning_rate"
-        )
+    check_factors(conn, model.dt, learning_rate=epes.learning_rate)
 
     inputs = {"conn.learning_rule[rule.td_error], the third factor": epes.td_error}
     if epes.size_eligibility:

@@ -19,7 +19,7 @@ from nengo_epes.learning_rules.builder_tools import (
     build_port,
     learned_shape,
 )
-from nengo_epes.learning_rules.divergence import make_check
+from nengo_epes.learning_rules.divergence import check_factors, make_check
 from nengo_epes.learning_rules.postsynaptic import build_post_activities
 
 
@@ -83,8 +83,8 @@ class RewardSTDP(LearningRuleType):
     ValidationError
         If a parameter is invalid, or "multiplicative" has no finite bounds.
     BuildError
-        When the model is built, if neurons of the connection do not spike, if it is
-        decoded, or if its weights are not 2-D.
+        When the model is built, if neurons of the connection do not spike, if its
+        weights are not 2-D, or if a factor is too large for the precision.
     SimulationError
         If the reward diverges.
 
@@ -355,6 +355,8 @@ def build_reward_stdp(model, rule_type, rule):
     conn = rule.connection
     areas = tuple(_spike_area(conn, end) for end in (conn.pre_obj, conn.post_obj))
     shape = learned_shape(model, conn)
+    names = "learning_rate", "potentiation", "depression"
+    check_factors(conn, model.dt, **{name: getattr(rule_type, name) for name in names})
     port = build_port(model, rule, {"conn.learning_rule[rule.reward]": slice(0, 1)})
     shapes = {
         "eligibility_trace": shape,
