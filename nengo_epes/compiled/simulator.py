@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import nengo
 import numpy as np
-from nengo.builder.operator import SimPyFunc
 from nengo.builder.probe import SimProbe
-from nengo.exceptions import SimulationError, SimulatorClosed
-from nengo.utils.functions import function_name
+from nengo.exceptions import SimulatorClosed
 from nengo.utils.progress import Progress, ProgressTracker
 
 from nengo_epes.compiled import kernels
@@ -105,7 +103,7 @@ class Simulator(nengo.Simulator):
             elif type(op) is not SimProbe:  # does nothing
                 if block:
                     steps.append(make_block(self._table, block))
-                steps.append(lean(op, function, self.signals))
+                steps.append(function)
                 block = []
         return [*steps, make_block(self._table, block)] if block else steps
 
@@ -169,29 +167,3 @@ def make_block(arrays, operators):
             at = run(x, k, table, rows.stop, last)
 
     return step_block
-
-
-def lean(op, function, signals):
-    """Return Nengo's function of an operator; of a Node, a faster one."""
-    if type(op) is not SimPyFunc or op.output is None:
-        return function
-    fn, output = op.fn, signals[op.output]
-    t = None if op.t is None else signals[op.t]
-    x = None if op.x is None else signals[op.x]
-
-    def step_node():
-        args = () if x is None else (x.copy(),)
-        y = fn(*args) if t is None else fn(t.item(), *args)
-        try:
-            if y is None or not np.isfinite(y).all():
-                raise SimulationError(
-                    f"Function '{function_name(fn)}' returned non-finite value"
-                )
-            output[...] = y
-        except (TypeError, ValueError) as error:
-            raise SimulationError(
-                f"Function '{function_name(fn)}' returned a value {y!r} of invalid "
-                f"type {type(y)!r}"
-            ) from error
-
-    return step_node
