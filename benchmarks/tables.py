@@ -177,44 +177,28 @@ def eprop_pattern(cases):
     return "\n".join(lines)
 
 
-def eprop_memory(cases):
-    """Return the Markdown table of remembered cues."""
-    lines = ["| delay | seeds | trials | right answers |", "|---|---|---|---|"]
+def over_seeds(cases, **columns):
+    """Return a Markdown table of medians and ranges over the runs of each case.
+
+    Parameters
+    ----------
+    cases : dict of str to dict
+        Cases with their ``runs``.
+    **columns : str
+        Key of a run for each heading; of a list, the last entry is taken.
+
+    Returns
+    -------
+    str
+    """
+    lines = [f"| | seeds | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for name, case in cases.items():
-        cells = [
-            _median_and_range([run[key] for run in case["runs"]])
-            for key in ("trials", "result")
-        ]
-        lines.append(f"| {name} | {case['seeds']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def distal_reward(cases):
-    """Return the Markdown table of the distal reward problem."""
-    lines = [
-        "| | seeds | the rewarded synapse | mean of the others |",
-        "|---|---|---|---|",
-    ]
-    for name, case in cases.items():
-        keys = "rewarded, at the end", "mean of the others, at the end"
-        cells = [_median_and_range(case[key]) for key in keys]
-        lines.append(f"| {name} | {len(case['runs'])} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def stdp_bandit(cases):
-    """Return the Markdown table of the bandit that spikes learn."""
-    lines = [
-        "| learned from | before the exchange | at the end | learned |",
-        "|---|---|---|---|",
-    ]
-    for name, case in cases.items():
-        cells = [
-            _median_and_range([run[key] for run in case["runs"]])
-            for key in ("before the exchange", "at the end")
-        ]
-        learned = f"{case['learned']} of {case['seeds']} seeds"
-        lines.append(f"| {name} | {' | '.join(cells)} | {learned} |")
+        cells = [name, str(len(case["runs"]))]
+        for key in columns.values():
+            values = [run[key] for run in case["runs"]]
+            last = [x[-1] if isinstance(x, list) else x for x in values]
+            cells.append(_median_and_range(last))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -250,15 +234,30 @@ def main():
         blocks["ablations"] = ablations(rate, found["tasks"])
     if found := results("peers"):
         blocks["peers"] = peers(rate, found["tasks"])
-    for task, table in (("pattern", eprop_pattern), ("memory", eprop_memory)):
-        if found := results(f"eprop_{task}"):
-            blocks[f"e-prop, {task}"] = table(found["cases"])
-    for name, file, table in (
-        ("distal reward", "distal_reward", distal_reward),
-        ("bandit of spikes", "stdp_bandit", stdp_bandit),
+    if found := results("eprop_pattern"):
+        blocks["e-prop, pattern"] = eprop_pattern(found["cases"])
+    for name, file, columns in (
+        (
+            "e-prop, memory",
+            "eprop_memory",
+            {"trials": "trials", "right answers": "result"},
+        ),
+        (
+            "distal reward",
+            "distal_reward",
+            {
+                "the rewarded synapse": "rewarded",
+                "mean of the others": "mean of the others",
+            },
+        ),
+        (
+            "bandit of spikes",
+            "stdp_bandit",
+            {"before the exchange": "before the exchange", "at the end": "at the end"},
+        ),
     ):
         if found := results(file):
-            blocks[name] = table(found["cases"])
+            blocks[name] = over_seeds(found["cases"], **columns)
     speed = results("compiled_speed")["microseconds a step"]
     compiled = {"compiled speed": compiled_speed(speed)}
     short = {"one setting": one_setting(rate, SHORT)}

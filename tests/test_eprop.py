@@ -408,7 +408,7 @@ def test_refused(neuron_type, options, message):
 
 
 def test_single_precision():
-    """In single precision, weights and traces are those of the recursion in double."""
+    """In single precision, weights and traces equal the recursion in double."""
     nengo.rc["precision"]["bits"] = "32"
     setting = Setting(HALF, seconds=0.3)
     spikes, *found = setting.simulate()

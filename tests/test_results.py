@@ -72,7 +72,7 @@ def medians(title, *columns):
         (
             "bandit of spikes",
             "stdp_bandit",
-            (0, 1),
+            (1, 2),
             ("before the exchange", "at the end"),
         ),
     ],
