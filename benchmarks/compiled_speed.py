@@ -11,6 +11,9 @@ other load.
 import argparse
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -132,6 +135,47 @@ def compare(runs, blocks, n_first):
     return row
 
 
+START = """
+import time
+import nengo
+from nengo_epes import compiled
+
+def make():
+    with nengo.Network() as net:
+        nengo.Ensemble(100, 1)
+    return nengo.Simulator(net, progress_bar=False).model
+
+def first_step(model):
+    begin = time.perf_counter(), time.process_time()
+    with compiled.Simulator(None, model=model, progress_bar=False) as sim:
+        sim.step()
+    return time.perf_counter() - begin[0], time.process_time() - begin[1]
+
+first, cpu = first_step(make())
+second, _ = first_step(make())
+print(first, cpu, second)
+"""
+
+
+def starts():
+    """Return seconds from the making of a simulator to the end of its first step."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("compiles", "cached", "cached again"):
+            result = subprocess.run(
+                [sys.executable, "-c", START],
+                env={**os.environ, "NUMBA_CACHE_DIR": folder},
+                capture_output=True,
+                check=True,
+                text=True,
+            )
+            keys = "first model", "its CPU time", "second model"
+            values = (round(float(x), 4) for x in result.stdout.split())
+            rows[name] = dict(zip(keys, values, strict=True))
+            print(name, rows[name], flush=True)
+    return rows
+
+
 def main():
     """Time all models, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -168,6 +212,7 @@ def main():
             "versions": {"nengo": nengo.__version__, "numpy": np.__version__},
             "blocks": blocks,
             "microseconds a step": table,
+            "seconds to the end of the first step": starts(),
         },
         indent=1,
     )

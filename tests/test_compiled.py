@@ -706,7 +706,7 @@ def test_random_networks_in_single_precision(seed, optimize):
 
 @pytest.mark.slow
 @overflows
-@settings(max_examples=300, phases=[Phase.generate], derandomize=True)
+@settings(max_examples=60, phases=[Phase.generate], derandomize=True)
 @given(seed=networks)
 def test_many_random_networks(seed):
     """Random networks have the same signals in each of 200 steps, to 1e-10.

@@ -76,7 +76,7 @@ class Simulator(nengo.Simulator):
     def _translate(self):
         """Make the table of all operators that have a translation."""
         dtype = self.signals[self.model.time].dtype
-        table = Table(self.signals, dtype, self.dt)
+        table = Table(self.signals, dtype, self.dt, self.step_order)
         self._rows = []  # of each operator, or None
         self.untranslated = []
         for op in self.step_order:

@@ -82,11 +82,16 @@ class Table:
         Type of the numbers; signals of another type than this or int64 decline.
     dt : float
         Simulator step in seconds.
+    operators : iterable of nengo.builder.Operator
+        The operators of the model.
     """
 
-    def __init__(self, signals, dtype, dt):
+    def __init__(self, signals, dtype, dt, operators):
         self.dtype, self.dt = np.dtype(dtype), dt
         self.rows = []
+        # changes of weights that cannot overflow: their inputs are limited
+        rules = EPESSim, RewardSTDPSim
+        self.changes = {op.updates[0] for op in operators if type(op) in rules}
         self._sizes = {self.dtype: 0, np.dtype(np.int64): 0}
         self._starts, self._parts = {}, {dtype: [] for dtype in self._sizes}
         for signal in signals:
@@ -164,12 +169,13 @@ class Table:
         """Return a row that declines if a number is not finite or beyond a limit."""
         return kn.CHECK, start, size, self.largest if limit is None else limit
 
-    def increment(self, signal, start):
-        """Return rows that add finite numbers to a signal."""
+    def increment(self, signal, start, finite=False):
+        """Return rows that add numbers to a signal; say if they are surely finite."""
         n, one, check = signal.size, self.one, self.check(start, signal.size)
         if is_contiguous(signal):
             y = self.start(signal)
-            return [check, (kn.COMBINE, y, one, y, one, start, n)]
+            row = kn.COMBINE, y, one, y, one, start, n
+            return [row] if finite else [check, row]
         sources = self.indices(np.arange(start, start + n))
         targets = self.indices(self.places(signal))
         return [check, (kn.GATHER_ADD, targets, sources, n)]
@@ -244,7 +250,7 @@ def copy(table, op):
     if op.src_slice is None and op.dst_slice is None and src.shape == dst.shape:
         start = table.read(src, rows)
         if op.inc:
-            return rows + table.increment(dst, start)
+            return rows + table.increment(dst, start, finite=src in table.changes)
         if is_contiguous(dst):
             return [*rows, (kn.COPY, table.start(dst), start, n)]
     parts = (dst, op.dst_slice), (src, op.src_slice)
