@@ -25,8 +25,9 @@ from same_models import (
     two,
 )
 
-from nengo_epes import EPES
+from nengo_epes import EPES, GaussianREINFORCE
 from nengo_epes.arithmetic import step_sizes, surrogates
+from nengo_epes.networks import GaussianPolicy, SoftmaxPolicy, TDError
 from nengo_epes.networks.actor_critic import ActorCriticProcess
 from nengo_epes.rl import Environment, build_network
 
@@ -164,6 +165,10 @@ def test_bounded_steps(step, seed):
     [
         (surrogates.PiecewiseLinear(gamma=0.7, beta=1.3), nengo.LIF()),
         (surrogates.PiecewiseLinear(), AMPLIFIES),
+        ("auto", nengo.LIFRate()),
+        ("auto", nengo.SpikingRectifiedLinear(amplitude=0.3)),
+        ("auto", nengo.Sigmoid()),
+        ("auto", nengo.Tanh()),
     ],
     ids=str,
 )
@@ -238,6 +243,77 @@ def test_an_agent_learns_the_same(env, neurons, seed):
             )
             assert weights.any()
             assert_allclose(same, weights, rtol=0, atol=1e-10 * np.abs(weights).max())
+
+
+@pytest.mark.parametrize("form", ["softmax", "gaussian", "fixed, scaled, clipped"])
+@pytest.mark.parametrize("period", [None, 0.004])
+def test_policies(form, period, seed):
+    """With the same noise, policies and their rules set what they set in Nengo."""
+    options = {"period": period, "trigger": period is None}
+    rng, n = np.random.RandomState(seed), 60
+    if form == "softmax":
+        options["noise"] = rng.rand(n, 1)
+        policy, rule = SoftmaxPolicy, EPES(1e-3, size_eligibility=3, feedback="rows")
+    else:
+        options |= {"noise": rng.randn(n, 2), "n_actions": 2}
+        policy, rule = GaussianPolicy, GaussianREINFORCE(1e-3, n_actions=2)
+    if form == "fixed, scaled, clipped":
+        options |= {"fixed_std": 0.7, "variance_scaled": True, "action_low": -0.3}
+        rule = GaussianREINFORCE(
+            1e-3,
+            n_actions=2,
+            learned_std=False,
+            regime="episodic",
+            average=True,
+            weight_bounds=(-1e-3, 1e-3),
+            decay=0.9,
+        )
+    with nengo.Network(seed=seed) as net:
+        policy = policy(3, **options) if form == "softmax" else policy(**options)
+        ens = nengo.Ensemble(30, 1)
+        nengo.Connection(nengo.Node(lambda t: np.sin(9 * t)), ens)
+        rows = policy.input.size_in
+        net.learned = nengo.Connection(
+            ens, policy.input, function=lambda x: [0] * rows, learning_rule_type=rule
+        )
+        port, pulse = (
+            net.learned.learning_rule,
+            lambda t: float(round(t / 0.001) % 7 < 3),
+        )
+        reward = nengo.Node(lambda t: np.cos(11 * t))
+        nengo.Connection(nengo.Node(lambda t: float(t % 0.05 > 0.04)), policy.greedy)
+        if period is None:
+            nengo.Connection(nengo.Node(pulse), policy.trigger, synapse=None)
+        if form == "softmax":
+            nengo.Connection(reward, port[rule.td_error], synapse=None)
+            nengo.Connection(policy.score, port[rule.eligibility], synapse=None)
+        else:
+            gate = nengo.Node(lambda t: float(round(t / 0.001) % 5 == 0))
+            nengo.Connection(reward, port[rule.reward], synapse=None)
+            nengo.Connection(gate, port[rule.gate], synapse=None)
+            nengo.Connection(policy.decision, port[rule.decision], synapse=None)
+    assert_same_learning(net, (120,), 1e-11)
+
+
+@pytest.mark.parametrize(
+    "options", [{"discount": 0.9}, {"tau": 0.3, "smoothing": 0.02}]
+)
+def test_td_errors(options, seed):
+    """Both TD errors are those of Nengo."""
+    with nengo.Network(seed=seed) as net:
+        td = TDError(**options)
+        names = ["reward", "terminated", "value"]
+        names += ["learn", "decide"] if "discount" in options else ["reset"]
+        for i, name in enumerate(names, 3):
+            wave = nengo.Node(lambda t, i=i: np.sin(40 * i * t))
+            nengo.Connection(wave, getattr(td, name), synapse=None)
+        probe = nengo.Probe(td.output)
+    reference, fast = simulators(lambda: build_model(net))
+    with reference, fast:
+        reference.run_steps(200)
+        functional.run(fast, 200, outputs(fast, 200))
+        assert reference.data[probe].any()
+        assert_allclose(fast.data[probe], reference.data[probe], atol=1e-10)
 
 
 # ---- run, compile and batch

@@ -102,6 +102,15 @@ def best(distribution, decoded):
     return jnp.concatenate([jax.nn.one_hot(x.argmax(), x.size) for x in parts])
 
 
+def noise_of(process, step, decision, size, uniform):
+    """Return the noise of a decision: given, or drawn by JAX."""
+    if process.noise is not None:  # what was not given is NaN
+        given = step.memory("noise", process.noise)
+        return given.at[decision].get(mode="fill", fill_value=np.nan)
+    draw = jax.random.uniform if uniform else jax.random.normal
+    return draw(step.random_key(decision), (size,))
+
+
 @translates(ActorCriticProcess)
 def actor_critic(op, step, u):
     """Decide, and send TD errors.
@@ -122,15 +131,9 @@ def actor_critic(op, step, u):
     target = reward + last[1] + jnp.where(ended, 0.0, process.discount * value)
     td_error = jnp.where(learns, (target - last[0]) / step.dt, 0.0)
     draws = decides & ~evaluates & ~learns
-    if process.noise is not None:
-        # rows that are not there are NaN
-        given = step.memory("noise", process.noise)
-        noise = given.at[which].get(mode="fill", fill_value=np.nan)
-    elif isinstance(distribution, Softmax):
-        noise = jax.random.uniform(step.random_key(which), (distribution.n_noise,))
-    else:
-        noise = jax.random.normal(step.random_key(which), (distribution.n_noise,))
-    draw = draw_softmax if isinstance(distribution, Softmax) else draw_gaussian
+    is_softmax = isinstance(distribution, Softmax)
+    noise = noise_of(process, step, which, distribution.n_noise, is_softmax)
+    draw = draw_softmax if is_softmax else draw_gaussian
     memory = step[state["memory"]]
     action, score, entropy, later = draw(
         distribution, decoded, noise, memory, starts == 1

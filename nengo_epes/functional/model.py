@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Mapping
 
@@ -232,8 +231,8 @@ class Step:
             Value before the first step.
         """
         key = self._op, name
+        self.initial[key] = initial
         if key not in self.arrays:
-            self.initial[key] = initial
             self.arrays[key] = jax.tree.map(jnp.asarray, initial)
         return self.arrays[key]
 
@@ -262,9 +261,18 @@ class Program:
         The simulator.
     inputs : sequence of nengo.Node
         Nodes whose output is given.
+    like : Program, optional
+        Program of a model that was built alike.
+
+    Attributes
+    ----------
+    initial : dict
+        Initial values of memory that no signal holds.
+    description : tuple
+        All operations of a step, and their constants.
     """
 
-    def __init__(self, sim, inputs=()):
+    def __init__(self, sim, inputs=(), like=None):
         self.model, self.probes = sim.model, list(sim.model.probes)
         self.given = {node: self._output(node) for node in inputs}
         replaced = {id(signal) for signal in self.given.values()}
@@ -280,7 +288,12 @@ class Program:
         self.signals = [
             s for s in sim.signals if s.base is s and not s.sparse and s in used
         ]
-        self._check(sim)
+        self.initial = {**(like.initial if like else {})}
+        self.initial["key"] = jax.random.PRNGKey(sim.seed)
+        known = 0
+        while known < len(self.initial):  # the first trace finds the memory
+            known = len(self.initial)
+            self.description = self._trace(sim)
 
     def _output(self, node):
         signal = self.model.sig.get(node, {}).get("out")
@@ -291,24 +304,27 @@ class Program:
             )
         return signal
 
-    def _check(self, sim):
-        """Find operators without a translation, and memory that no signal holds."""
-        self.initial = {"key": jax.random.PRNGKey(sim.seed)}
+    def _trace(self, sim):
+        """Return all operations and constants of a step; refuse what is unknown."""
         unknown = []
 
-        def look_at_all(arrays):
-            step = Step(arrays, self.model)
+        def advance(state):
+            step = Step(state, self.model)
             for index, op in self.order:
                 try:
                     step.do(index, op)
                 except NotTranslatedError as error:
                     unknown.append(f"{op}: {str(error) or self._remedy(op)}")
             self.initial.update(step.initial)
+            return tuple(step.arrays.values()), self._probe(step)
 
-        arrays = {s: sim.signals[s] for s in self.signals}
-        jax.eval_shape(look_at_all, Arrays(arrays | self.initial))
+        traced = jax.make_jaxpr(advance)(self.state(sim))
         if unknown:
             raise NotImplementedError("\n".join(unknown))
+        return str(traced), [np.asarray(x).tolist() for x in traced.consts]
+
+    def _probe(self, step):
+        return [step[self.model.sig[probe]["in"]] for probe in self.probes]
 
     def _remedy(self, op):
         nodes = self.model.toplevel.all_nodes if self.model.toplevel else ()
@@ -335,7 +351,7 @@ class Program:
             step[signal] = inputs[node]
         for index, op in self.order:
             step.do(index, op)
-        probed = {p: step[self.model.sig[p]["in"]] for p in self.probes}
+        probed = zip(self.probes, self._probe(step), strict=True)
         return Arrays(step.arrays), Arrays(probed)
 
 
@@ -398,6 +414,12 @@ def compile(sim, inputs=()):
     >>> probed[probe].shape
     (100, 1)
     """
+    program = make_program(sim, inputs)
+    return program.step, program.state(sim)
+
+
+def make_program(sim, inputs, like=None):
+    """Return the `Program` of a simulator whose precision JAX has."""
     if sim.closed:
         raise SimulatorClosed("a closed simulator has no signals; compile it before")
     dtype = sim.signals[sim.model.time].dtype
@@ -407,8 +429,7 @@ def compile(sim, inputs=()):
             "jax.config.update('jax_enable_x64', True), or build the model in single "
             "precision, nengo.rc['precision']['bits'] = '32'"
         )
-    program = Program(sim, inputs)
-    return program.step, program.state(sim)
+    return Program(sim, inputs, like)
 
 
 _programs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -465,8 +486,8 @@ def _checked(node, values, n_steps):
     values = np.asarray(values, nengo.rc.float_dtype)
     if values.shape != (n_steps, node.size_out):
         raise ValueError(
-            f"inputs: {node} needs a value for each step, shape {n_steps, node.size_out}"
-            f" (got {values.shape})"
+            f"inputs: {node} needs values of shape {n_steps, node.size_out}, one row "
+            f"for each step (got {values.shape})"
         )
     return values
 
@@ -490,7 +511,7 @@ def _store(sim, program, state, probed, size):
     for signal in program.signals:
         if not np.isfinite(state[signal]).all():
             raise SimulationError(
-                f"{signal.name}: is not finite after t={(sim.n_steps + size) * sim.dt:g} "
+                f"{signal.name}: is not finite at t={(sim.n_steps + size) * sim.dt:g} "
                 "s; run nengo.Simulator, which stops in the step in which it happens"
             )
     steps = sim.n_steps + 1 + np.arange(size)
@@ -547,31 +568,19 @@ def batch(sims, inputs=()):
     >>> probed[sims[0].model.probes[0]].shape
     (3, 1)
     """
-    (step, first), *_ = (compile(sim, inputs) for sim in sims[:1])
-    positions = [_position(sims[0], node) for node in inputs]
-    expected = _description(step, first, sims[0], inputs)
-    states = [tuple(first.values())]
+    first = make_program(sims[0], inputs)
+    places = [sims[0].model.toplevel.all_nodes.index(node) for node in inputs]
+    states = [first.state(sims[0])]
     for number, sim in enumerate(sims[1:], 1):
-        nodes = [sim.model.toplevel.all_nodes[position] for position in positions]
-        other_step, other = compile(sim, nodes)
-        if _description(other_step, other, sim, nodes) != expected:
+        nodes = [sim.model.toplevel.all_nodes[place] for place in places]
+        program = make_program(sim, nodes, like=first)
+        if program.description != first.description:
             raise ValueError(
                 f"the model of sims[{number}] was not built as that of sims[0]; use "
                 "models that differ only in the values of signals, and optimize=False: "
                 "Nengo's optimizer orders signals at random"
             )
-        states.append(tuple(other.values()))
-    stacked = jax.tree.map(lambda *values: np.stack(values), *states)
-    return step, Arrays(zip(first, stacked, strict=True))
-
-
-def _position(sim, node):
-    return sim.model.toplevel.all_nodes.index(node)
-
-
-def _description(step, state, sim, nodes):
-    """Return what a step does, as text: all operations, and all their constants."""
-    inputs = Arrays({node: np.zeros(node.size_out) for node in nodes})
-    traced = jax.make_jaxpr(step)(state, inputs)
-    constants = [np.asarray(x).tolist() for x in traced.consts]
-    return str(traced), constants
+        states.append(program.state(sim))
+    values = [tuple(state.values()) for state in states]
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *values)
+    return first.step, Arrays(zip(states[0], stacked, strict=True))

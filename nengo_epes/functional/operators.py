@@ -128,7 +128,18 @@ def lif_rate(kind, J, state, dt):
 
 def rectified(kind, J, state, dt):
     """Return the rates of rectified neurons."""
-    return kind.amplitude * jnp.maximum(J, 0.0), {}
+    # not the maximum, whose derivative at 0 is 1/2 in JAX
+    return kind.amplitude * jnp.where(J > 0, J, 0.0), {}
+
+
+def sigmoid(kind, J, state, dt):
+    """Return the rates of sigmoid neurons."""
+    return getattr(kind, "amplitude", 1.0) * jax.nn.sigmoid(J) / kind.tau_ref, {}
+
+
+def tanh(kind, J, state, dt):
+    """Return the rates of tanh neurons."""
+    return getattr(kind, "amplitude", 1.0) * jnp.tanh(J) / kind.tau_ref, {}
 
 
 def spiking_rectified(kind, J, state, dt):
@@ -145,6 +156,8 @@ NEURONS = {
     nengo.AdaptiveLIFRate: lif_rate,
     nengo.RectifiedLinear: rectified,
     nengo.SpikingRectifiedLinear: spiking_rectified,
+    nengo.Sigmoid: sigmoid,
+    nengo.Tanh: tanh,
 }
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import nengo
+
 from nengo_epes.arithmetic import updates
 from nengo_epes.arithmetic.step_sizes import SILENCE, Intentional
-from nengo_epes.arithmetic.surrogates import PiecewiseLinear
+from nengo_epes.arithmetic.surrogates import PiecewiseLinear, RateDerivative
 from nengo_epes.functional.model import (
     TRANSLATIONS,
     NotTranslatedError,
+    jax,
     jnp,
     translates,
 )
-from nengo_epes.functional.operators import delay, linear
+from nengo_epes.functional.operators import NEURONS, delay, linear
 from nengo_epes.learning_rules.epes import EPESSim
 from nengo_epes.learning_rules.postsynaptic import (
     AdaptedActivitiesSim,
@@ -136,11 +139,18 @@ def intentional(rule, memory, decay, pulse, score, activity, squared):
 
 @translates(PostDerivativeSim)
 def post_derivative(op, step):
-    """Set a piecewise linear pseudo-derivative of spiking post neurons."""
-    psi = op.surrogate
+    """Set the pseudo-derivative of post neurons."""
+    psi, sources = op.surrogate, [step[signal] for signal in op.reads]
+    if isinstance(psi, RateDerivative):
+        (current,) = sources
+        rates = NEURONS[getattr(nengo, psi.response)]
+        # it has the parameters of the neurons
+        slope = jax.grad(lambda J: rates(psi, J, {}, step.dt)[0].sum())
+        step[op.sets[0]] = slope(current)
+        return
     if type(psi) is not PiecewiseLinear:
         raise NotTranslatedError(f"{psi} has no translation; use PiecewiseLinear")
-    voltage, refractory, spiked = (step[signal] for signal in op.reads)
+    voltage, refractory, spiked = sources
     bump = psi.gamma * jnp.maximum(1 - psi.beta * jnp.abs(voltage - 1), 0.0)
     bump = jnp.where(refractory >= step.dt, 0.0, bump)
     step[op.sets[0]] = jnp.where(spiked != 0, psi.gamma, bump)
@@ -149,7 +159,7 @@ def post_derivative(op, step):
 @translates(AdaptedActivitiesSim)
 def adapted_activities(op, step):
     """Subtract the derivative of the adaptation from activities, and advance it."""
-    activities, psi, n_steps = op.reads
+    activities, psi, _ = op.reads
     (adapted,), (adaptation,), kind = op.sets, op.updates, op.neuron_type
     difference = step[activities] - step[adaptation]
     decay = 1 - step.dt / kind.tau_n
