@@ -621,16 +621,6 @@ ENVIRONMENTS = [
             env, "state", np.array([np.arctan2(seen[1], seen[0]), seen[2]])
         ),
     ),
-    (
-        "Acrobot-v1",
-        lambda env, seen: setattr(
-            env,
-            "state",
-            np.array(
-                [np.arctan2(seen[1], seen[0]), np.arctan2(seen[3], seen[2]), *seen[4:]]
-            ),
-        ),
-    ),
 ]
 
 
@@ -639,7 +629,6 @@ def test_environments(name, put, seed):
     """Each transition is that of Gymnasium from the same state, and the signals follow
     each other as in `Environment`."""
     gymnasium = pytest.importorskip("gymnasium")
-    pytest.importorskip("gymnax")
     process = Environment(name, steps_per_action=3, seed=1)
     with nengo.Network(seed=seed) as net:
         env_node = nengo.Node(process)
@@ -688,8 +677,7 @@ def test_environments(name, put, seed):
 
 
 def test_other_environments_are_refused():
-    """An environment that gymnax does not know is named."""
-    pytest.importorskip("gymnax")
+    """An environment that is not written in JAX is named."""
     with nengo.Network() as net:
         nengo.Node(Environment("FrozenLake-v1"))
     with nengo.Simulator(net) as sim:

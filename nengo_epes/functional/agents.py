@@ -1,4 +1,4 @@
-"""Translations of an agent's operators, and environments of gymnax."""
+"""Translations of an agent's operators."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import math
 import numpy as np
 
 from nengo_epes.arithmetic.distributions import Softmax
-from nengo_epes.functional.model import NotTranslatedError, jax, jnp, translates
+from nengo_epes.functional.model import jax, jnp, translates
 from nengo_epes.networks.actor_critic import ActorCriticProcess
 from nengo_epes.networks.normalization import (
     TINY,
     ObservationNormalization,
     RewardScaling,
 )
-from nengo_epes.optional import load
-from nengo_epes.rl.environment import Environment
 
 
 @translates(ObservationNormalization)
@@ -152,84 +150,3 @@ def actor_critic(op, step, u):
     output = jnp.concatenate([action, td_error[None], score, rest]).astype(u.dtype)
     step[state["output"]] = output
     return output
-
-
-@translates(Environment)
-def environment(op, step, u):
-    """Do a step of an environment of gymnax with the same id.
-
-    Episodes start in other states than those of Gymnasium, drawn by JAX.
-    """
-    process, state = op.process, op.state
-    env, params = find_environment(process)
-    count, held, seen = (step[state[x]] for x in ("steps", "held", "observation"))
-    key, every = step.random_key(count[0]), process.steps_per_action
-    _, shapes = jax.eval_shape(env.reset_env, key, params)
-    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-    inner = step.memory("env", zeros)
-    phase = count[0] % every
-    begins = (phase == 0) & ((held[1] > 0) | (held[2] > 0) | (count[0] == 0))
-    goes_on = (phase == 0) & ~begins
-    first = env.reset_env(key, params)
-    later, after, reward, ended, _ = env.step_env(
-        key, inner, choose(process.action_space, u), params
-    )
-    over = ended, env.is_truncated(after, params) & ~ended
-
-    def select(new, old, start):
-        return jnp.where(begins, start, jnp.where(goes_on, new, old))
-
-    _, _, _, length, episode, total = held
-    numbers = reward, *over, length + 1, episode, total + reward
-    start = jnp.stack([0.0, 0.0, 0.0, 0.0, episode + 1, 0.0])
-    held = select(jnp.stack([jnp.asarray(x, held.dtype) for x in numbers]), held, start)
-    ranges = process.observation_range
-    first_seen, later = (scale(ranges, x.ravel()) for x in (first[0], later))
-    seen = select(later, seen, first_seen).astype(seen.dtype)
-    inner = jax.tree.map(select, after, inner, first[1])
-    step.remember("env", inner)
-    step[state["held"]], step[state["observation"]] = held, seen
-    step[state["steps"]] = count + 1
-    reward, terminated, truncated, length, episode, total = held
-    starts, over = length == 0, (terminated > 0) | (truncated > 0)
-    signals = (  # in the order of `nengo_epes.rl.environment.SIGNALS`
-        phase == 0,
-        reward,
-        truncated,
-        terminated,
-        (phase == 0) & starts,
-        (phase == every - 2) & ~starts,
-        (phase == every - 1) & ~over,
-        length,
-        episode,
-        total,
-    )
-    return jnp.stack([*seen, *(jnp.asarray(x, seen.dtype) for x in signals)])
-
-
-def find_environment(process):
-    """Return gymnax's environment with the id of an `Environment`, and parameters."""
-    gymnax = load("gymnax", "jax")
-    name, known = process.environment, gymnax.registered_envs
-    if name not in known or process.arguments or process.info_function is not None:
-        raise NotTranslatedError(
-            f"{process} is made by Python; use one of {', '.join(known)}, without "
-            "arguments and info, or nengo.Simulator"
-        )
-    return gymnax.make(name)
-
-
-def choose(space, numbers):
-    """Return the action for an input, see `Environment`."""
-    if not hasattr(space, "low"):
-        return numbers.argmax()
-    centre, reach = (space.high + space.low) / 2, (space.high - space.low) / 2
-    return jnp.clip(centre + reach * numbers, space.low, space.high)
-
-
-def scale(ranges, observation):
-    """Scale an observation to [-1, 1] and clip it, if there are ranges."""
-    if ranges is None:
-        return observation
-    low, high = ranges.T
-    return jnp.clip((2 * observation - high - low) / (high - low), -1.0, 1.0)

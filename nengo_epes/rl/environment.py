@@ -68,6 +68,44 @@ def episode_seed(seed, episode):
     return int(words[0]) >> 1
 
 
+def slot_signals(phase, every, reward, terminated, truncated, step, episode, total):
+    """Return the outputs of an `Environment` after the observation.
+
+    Parameters
+    ----------
+    phase, every : int
+        Number of the simulator step in its slot, and number of them in a slot.
+    reward, terminated, truncated, step, episode, total : float
+        State of the episode; the last is the sum of its rewards.
+
+    Returns
+    -------
+    tuple
+        In the order of `SIGNALS`.
+
+    Examples
+    --------
+    The first simulator step of an episode:
+
+    >>> from nengo_epes.rl.environment import slot_signals
+    >>> slot_signals(0, 2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    (True, 0.0, 0.0, 0.0, True, False, False, 0.0, 0.0, 0.0)
+    """
+    # `&`, not `and`: also for arrays of JAX
+    return (
+        phase == 0,
+        reward,
+        truncated,
+        terminated,
+        (phase == 0) & (step == 0),
+        (phase == every - 2) & (step > 0),
+        (phase == every - 1) & (terminated + truncated == 0),
+        step,
+        episode,
+        total,
+    )
+
+
 class _KeywordsParam(DictParam):
     """Keyword arguments, compared by identity: lists among them have no hash."""
 
@@ -384,22 +422,8 @@ class Environment(nengo.Process):
                     opened.close(key)
                     raise
             steps[0] = count + 1
-            reward, terminated, truncated, step, episode, episode_return = held.tolist()
-            begins, over = step == 0, terminated or truncated
             show_seen[...] = seen
-            # in the order of SIGNALS
-            signals[...] = (
-                phase == 0,
-                reward,
-                truncated,
-                terminated,
-                phase == 0 and begins,
-                phase == every - 2 and not begins,
-                phase == every - 1 and not over,
-                step,
-                episode,
-                episode_return,
-            )
+            signals[...] = slot_signals(phase, every, *held.tolist())
             if latest_info.size:
                 show_info[...] = latest_info
             return shown
