@@ -1,5 +1,6 @@
 """Models as functions in JAX, compared with `nengo.Simulator`."""
 
+import eprop_gradients
 import nengo
 import numpy as np
 import pytest
@@ -609,6 +610,48 @@ def test_pseudo_derivative_of_a_spike(double):
     derivative = jax.vmap(jax.grad(functional.operators.spike))(voltages)
     expected = surrogates.PiecewiseLinear(gamma=0.3)(np.asarray(voltages))
     assert_allclose(derivative, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", list(eprop_gradients.MODELS))
+def test_gradient_of_spikes(name, double):
+    """The gradient of spiking neurons is that of torch, which was recorded.
+
+    The recurrent spikes are given, because they have no gradient in the record.
+    """
+    g = eprop_gradients
+    record = np.load(g.RECORD)
+    names = ("spikes", "input", "recurrent", "bias", "third")
+    data = {key: record[f"{name}/{key}"] for key in names}
+    neuron_type = g.MODELS[name][0]
+    state, _ = g.simulate(data, neuron_type, g.PRE_SYNAPSES["combine"])
+    spikes = np.hstack([data["spikes"] / g.DT, state["output"]])
+    weights = np.hstack([data["input"], data["recurrent"]])
+    n, n_pre = weights.shape
+    with nengo.Network(seed=0) as net:
+        source = nengo.Node(np.zeros(n_pre))
+        gain_and_bias = {"gain": np.ones(n), "bias": data["bias"]}
+        ens = nengo.Ensemble(n, 1, neuron_type=neuron_type, **gain_and_bias)
+        conn = nengo.Connection(
+            source, ens.neurons, transform=weights, synapse=g.TAU_SYNAPSE
+        )
+        probe = nengo.Probe(ens.neurons)
+    # the third factors of later steps, as the Lowpass of the loss weights them
+    ahead, keep, later = np.zeros((len(spikes), n)), np.exp(-g.DT / g.TAU_TRACE), 0.0
+    for t in reversed(range(len(spikes))):
+        later = keep * later + (1 - keep) * data["third"][t]
+        ahead[t] = later
+    with nengo.Simulator(net, dt=g.DT) as sim:
+        step, start = functional.compile(sim, inputs=[source])
+        signal = sim.model.sig[conn]["weights"]
+    inputs = functional.Arrays({source: spikes})
+
+    def loss(w):
+        _, probed = jax.lax.scan(step, start.replace({signal: w}), inputs)
+        return (ahead * probed[probe]).sum() * g.DT / neuron_type.amplitude
+
+    gradient = jax.jit(jax.grad(loss))(weights)
+    expected = record[f"{name}/gradient"]
+    assert_allclose(gradient, expected, atol=1e-12 * np.abs(expected).max(), rtol=0)
 
 
 ENVIRONMENTS = [

@@ -104,18 +104,19 @@ def _spike_derivative(primals, tangents):
 
 
 def lif(kind, J, state, dt):
-    """Do a step of LIF neurons."""
+    """Do a step of LIF neurons; to gradients, times of spikes are constants."""
     refractory = state["refractory_time"] - dt
     active = jnp.clip(dt - refractory, 0.0, dt)
     voltage = state["voltage"]
     voltage -= (J - voltage) * jnp.expm1(-active / kind.tau_rc)
     spiked = voltage > 1
-    # without a spike there is no time of it: gradients need numbers nevertheless
-    overshoot = jnp.where(spiked, voltage - 1, 0.0) / jnp.where(spiked, J - 1, 1.0)
-    late = dt + kind.tau_rc * jnp.log1p(-overshoot)
-    reset = jnp.where(spiked, 0.0, jnp.maximum(voltage, kind.min_voltage))
+    overshoot = (voltage - 1) / jnp.where(spiked, J - 1, 1.0)
+    late = dt + kind.tau_rc * jnp.log1p(-jnp.where(spiked, overshoot, 0.0))
     refractory = jnp.where(spiked, kind.tau_ref + late, refractory)
-    new = {"voltage": reset, "refractory_time": refractory}
+    new = {
+        "voltage": jnp.where(spiked, 0.0, jnp.maximum(voltage, kind.min_voltage)),
+        "refractory_time": jax.lax.stop_gradient(refractory),
+    }
     return spike(voltage) * (kind.amplitude / dt), new
 
 
