@@ -1,10 +1,11 @@
 """e-prop beside backpropagation through time: python benchmarks/bptt_gradients.py.
 
 The gradient of a loss with respect to input and recurrent weights, of the networks of
-`eprop_gradients`: by `jax.grad` through the model that Nengo built, in which spikes also
-have a gradient on their way through the recurrent connection; by e-prop's exact form,
-which leaves this part out; and by the vector form, which `nengo_epes.EPES` computes. The
-table has the angles to backpropagation, in degrees. Install the extra ``jax``.
+`eprop_gradients`, in three ways: by `jax.grad` through the model that Nengo built, in
+which spikes also have a gradient on their way through the recurrent connection; by
+e-prop's exact form, which leaves this part out; and by the vector form, which
+`nengo_epes.EPES` computes. The table has the angles to backpropagation, in degrees.
+Install the extra ``jax``.
 """
 
 import json

@@ -214,6 +214,32 @@ def compiled_speed(rows):
     return "\n".join(lines)
 
 
+def functional_speed(rows):
+    """Return the Markdown table of the speed of models in JAX."""
+    lines = [
+        "| model | `nengo` | JAX | times as fast |",
+        "|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        if "jax" in row:
+            cells = f"{row['nengo']:g} µs", f"{row['jax']:g} µs", row["times as fast"]
+        else:
+            number = f"{row['environment steps a second']:,.0f} environment steps/s"
+            cells = row.get("nengo, with Gymnasium", ""), number, ""
+        lines.append(f"| {name} | {' | '.join(str(cell) for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def gradients(models):
+    """Return the Markdown table of angles to backpropagation through time."""
+    forms = list(next(iter(models.values())))
+    lines = [f"| neurons | {' | '.join(forms)} |", f"|---{'|---' * len(forms)}|"]
+    for name, degrees in models.items():
+        cells = [f"{statistics.median(degrees[form]):.0f}°" for form in forms]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _median_and_range(values):
     low, high = min(values), max(values)
     return f"{statistics.median(values):.3g} ({low:.3g} to {high:.3g})"
@@ -260,11 +286,19 @@ def main():
             blocks[name] = over_seeds(found["cases"], **columns)
     speed = results("compiled_speed")["microseconds a step"]
     compiled = {"compiled speed": compiled_speed(speed)}
+    angles = results("bptt_gradients")
+    angles = angles["degrees to backpropagation through time, by seed"]
+    speed = results("functional_speed_cpu")["microseconds a step"]
+    functional = {
+        "functional speed": functional_speed(speed),
+        "gradients": gradients(angles),
+    }
     short = {"one setting": one_setting(rate, SHORT)}
     for page, tables in (
         (ROOT / "README.md", short),
         (ROOT / "docs/results.md", blocks),
         (ROOT / "docs/compiled.md", compiled),
+        (ROOT / "docs/functional.md", functional),
     ):
         text = page.read_text(encoding="utf-8")
         for name, block in tables.items():

@@ -1,6 +1,7 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+import sys
 from pathlib import Path
 
 import nengo
@@ -28,3 +29,5 @@ def quiet_nengo():
     nengo.rc["decoder_cache"]["enabled"] = "False"
     yield
     nengo.rc.reload_rc([])
+    if "jax" in sys.modules:  # a page of the documentation changes it
+        sys.modules["jax"].config.update("jax_enable_x64", False)

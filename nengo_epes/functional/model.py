@@ -402,15 +402,14 @@ def compile(sim, inputs=()):
     >>> import nengo
     >>> import numpy as np
     >>> from nengo_epes import functional
-    >>> jax.config.update("jax_enable_x64", True)
     >>> with nengo.Network(seed=0) as net:
     ...     stimulus, ensemble = nengo.Node([0]), nengo.Ensemble(50, 1)
     ...     conn = nengo.Connection(stimulus, ensemble)
     ...     probe = nengo.Probe(ensemble, synapse=0.01)
-    >>> with nengo.Simulator(net, progress_bar=False) as sim:
-    ...     step, state = functional.compile(sim, inputs=[stimulus])
     >>> values = functional.Arrays({stimulus: np.full((100, 1), 0.5)})
-    >>> state, probed = jax.lax.scan(step, state, values)
+    >>> with jax.enable_x64(True), nengo.Simulator(net, progress_bar=False) as sim:
+    ...     step, state = functional.compile(sim, inputs=[stimulus])
+    ...     state, probed = jax.lax.scan(step, state, values)
     >>> probed[probe].shape
     (100, 1)
     """
@@ -556,17 +555,19 @@ def batch(sims, inputs=()):
     >>> import jax
     >>> import nengo
     >>> from nengo_epes import functional
-    >>> jax.config.update("jax_enable_x64", True)
     >>> sims = []
     >>> for seed in range(3):
     ...     with nengo.Network(seed=seed) as net:
     ...         ensemble = nengo.Ensemble(50, 1)
     ...         probe = nengo.Probe(ensemble)
     ...     sims.append(nengo.Simulator(net, optimize=False, progress_bar=False))
-    >>> step, states = functional.batch(sims)
-    >>> states, probed = jax.vmap(step)(states)
+    >>> with jax.enable_x64(True):
+    ...     step, states = functional.batch(sims)
+    ...     states, probed = jax.vmap(step)(states)
     >>> probed[sims[0].model.probes[0]].shape
     (3, 1)
+    >>> for sim in sims:
+    ...     sim.close()
     """
     first = make_program(sims[0], inputs)
     places = [sims[0].model.toplevel.all_nodes.index(node) for node in inputs]
