@@ -140,7 +140,7 @@ def draw(path, env, steps, curves):
         axes.plot(steps, curves[:, i], color="0.4", lw=0.5, label=label)
     axes.set(xlabel="environment steps", ylabel="return", title=env)
     axes.set_xlim(0, steps[-1])
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="lower right", frameon=False)
     figure.savefig(path, dpi=150)
 
 

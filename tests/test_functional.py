@@ -1,6 +1,9 @@
 """Models as functions in JAX, compared with `nengo.Simulator`."""
 
+import gc
+
 import eprop_gradients
+import gymnasium
 import nengo
 import numpy as np
 import pytest
@@ -39,7 +42,8 @@ import jax.numpy as jnp
 
 from nengo_epes import functional
 
-both_precisions = pytest.mark.parametrize("bits", [64, 32])
+slowly = pytest.mark.slow  # compiling takes a second for each model
+both_precisions = pytest.mark.parametrize("bits", [64, pytest.param(32, marks=slowly)])
 
 
 @pytest.fixture
@@ -108,7 +112,9 @@ def assert_same_learning(net, blocks, tolerance, learned=True):
 
 
 @both_precisions
-@pytest.mark.parametrize("kind", ["node", "neurons", "neuron slices"])
+@pytest.mark.parametrize(
+    "kind", ["node", "neurons", pytest.param("neuron slices", marks=slowly)]
+)
 @pytest.mark.parametrize("name", RULES)
 def test_epes(name, kind, bits, seed):
     """Every form of EPES sets all signals as its numpy operator does, spikes, traces
@@ -399,7 +405,9 @@ def test_a_state_can_be_changed(double, seed):
         changed = state.replace({weights: jnp.zeros(weights.shape)})
         _, probed = jax.jit(step)(changed, zero)
         assert_array_equal(probed[net.output], [0])
-        with pytest.raises(KeyError, match="nothing"):
+        with pytest.raises(ValueError, match="broadcast"):
+            state.replace({weights: np.zeros(7)})
+        with pytest.raises(KeyError, match="nothing: there is no such array"):
             state.replace({"nothing": 0})
 
 
@@ -420,7 +428,13 @@ def test_batch(double, seed):
         sim.close()
 
 
-@pytest.mark.parametrize("change", ["size", "synapse", "rate"])
+def test_no_batch():
+    """A batch needs a simulator."""
+    with pytest.raises(ValueError, match="sims: there is no simulator"):
+        functional.batch([])
+
+
+@pytest.mark.parametrize("change", ["size", "synapse", "rate", "constant"])
 def test_batch_refuses_other_models(change, double, seed):
     """A model that differs in more than values is named."""
 
@@ -428,18 +442,81 @@ def test_batch_refuses_other_models(change, double, seed):
         n = 31 if is_other and change == "size" else 30
         tau = 0.02 if is_other and change == "synapse" else 0.01
         rate = 2e-3 if is_other and change == "rate" else 1e-3
+        factor = np.full(3, 2.0 if is_other and change == "constant" else 1.0)
+        times = jax.jit(lambda t: factor * t)
         with nengo.Network(seed=seed) as net:
             pre, post = nengo.Ensemble(n, 1), nengo.Node(size_in=1)
             rule = nengo.PES(rate)
             conn = nengo.Connection(pre, post, synapse=tau, learning_rule_type=rule)
             nengo.Connection(nengo.Node(1), conn.learning_rule, synapse=None)
+            nengo.Node(functional.node(lambda t: times(t)))
         return nengo.Simulator(net, optimize=False)
 
     sims = [make(False), make(False), make(True)]
-    with pytest.raises(ValueError, match=r"sims\[2\] was not built as"):
+    with pytest.raises(ValueError, match=r"sims\[2\] was not built like"):
         functional.batch(sims)
     for sim in sims:
         sim.close()
+
+
+def test_a_constant_node_is_constant_again(seed):
+    """After a run with inputs, a Node has its own output."""
+    with nengo.Network(seed=seed) as net:
+        node = nengo.Node([0.25])
+        nengo.Connection(node, nengo.Ensemble(10, 1))
+        lonely = nengo.Node([1.0])
+        probe = nengo.Probe(node)
+    for optimize in (False, True):
+        with nengo.Simulator(net, optimize=optimize) as sim:
+            inputs = {node: [[5.0], [6.0]], lonely: [[2.0], [3.0]]}
+            functional.run(sim, 2, inputs)
+            functional.run(sim, 1)
+            sim.run_steps(1)
+            assert sim.data[probe][:, 0].tolist() == [5, 6, 0.25, 0.25]
+
+
+def test_networks_of_nengo(seed):
+    """Product, EnsembleArray and basal ganglia with Nengo's optimizer are equal."""
+    with nengo.Network(seed=seed) as net:
+        stimulus = nengo.Node([0.7, 0.3, 0.5])
+        product = nengo.networks.Product(30, 2)
+        array = nengo.networks.EnsembleArray(20, 3)
+        ganglia = nengo.networks.BasalGanglia(3, n_neurons_per_ensemble=20)
+        nengo.Connection(stimulus[:2], product.input_a)
+        nengo.Connection(stimulus[1:], product.input_b)
+        nengo.Connection(stimulus[::-1], array.input)
+        nengo.Connection(array.output, ganglia.input)
+        ends = product.output, array.output, ganglia.output
+        probes = [nengo.Probe(end, synapse=0.01) for end in ends]
+    with nengo.Simulator(net) as reference, nengo.Simulator(net) as sim:
+        reference.run_steps(80)
+        functional.run(sim, 80)
+        for probe in probes:
+            assert reference.data[probe].any()
+            assert_allclose(sim.data[probe], reference.data[probe], atol=1e-12)
+
+
+def test_large_probes_are_fetched_in_small_blocks(monkeypatch, seed):
+    """A block has as many steps as its probes have room, and at least one."""
+    monkeypatch.setattr(functional.model, "BYTES", 100)
+    net = small_network(seed)
+    with nengo.Simulator(net) as reference, nengo.Simulator(net) as sim:
+        program = functional.model.Program(sim, [net.stimulus])
+        assert functional.model.block_size(program) == 1  # 31 numbers in each step
+        reference.run_steps(9)
+        functional.run(sim, 9, outputs(sim, 9))
+        assert_allclose(sim.data[net.weights], reference.data[net.weights], atol=1e-12)
+
+
+def test_simulators_are_not_kept_alive(seed):
+    """What was compiled for a simulator goes with it."""
+    net = small_network(seed)
+    with nengo.Simulator(net) as sim:
+        functional.run(sim, 1, outputs(sim, 1))
+    before = len(functional.model._programs)
+    del sim
+    gc.collect()
+    assert len(functional.model._programs) == before - 1
 
 
 # ---- what is refused
@@ -455,9 +532,39 @@ def test_python_is_refused_by_name(seed):
         with pytest.raises(NotImplementedError) as error:
             functional.run(sim, 10)
     message = str(error.value)
-    assert message.count("inputs=[the Node]") == 2
-    assert "@functional.node" in message
+    assert message.count("inputs={node: values}") == 2
+    assert message.count("@functional.node") == 1
     assert "PoissonSpiking" in message
+
+
+def test_remedies(seed):
+    """Functions of Connections, and Nodes without output, can be marked."""
+    with nengo.Network(seed=seed) as net:
+        source = nengo.Node([0.5])
+        nengo.Connection(source, nengo.Node(size_in=1), function=np.sin)
+        nengo.Node(lambda t, x: None, size_in=1, label="log")
+    with nengo.Simulator(net) as sim:
+        with pytest.raises(NotImplementedError) as error:
+            functional.run(sim, 1)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 2
+    assert all(
+        line.endswith("mark its function with @functional.node") for line in lines
+    )
+
+
+def test_marked_functions_that_need_numbers(seed):
+    """A function that asks whether an array is positive is named."""
+
+    @functional.node
+    def positive_part(t):
+        return t if t > 0 else 0 * t
+
+    with nengo.Network(seed=seed) as net:
+        nengo.Node(positive_part)
+    with nengo.Simulator(net) as sim:
+        with pytest.raises(NotImplementedError, match=r"positive_part.*jnp\.where"):
+            functional.run(sim, 1)
 
 
 class Unknown(Operator):
@@ -512,10 +619,21 @@ def test_wrong_inputs(seed):
         wrong = {net.stimulus: np.zeros((9, 1))}
         with pytest.raises(ValueError, match=r"stimulus.*\(10, 1\).*\(9, 1\)"):
             functional.run(sim, 10, wrong)
-        with pytest.raises(ValueError, match="is no Node of this model"):
+        with pytest.raises(ValueError, match="is not a Node of this model"):
             functional.run(sim, 10, {nengo.Node(0, add_to_container=False): [[0]] * 10})
         with pytest.raises(ValueError, match="jax_enable_x64"):
             functional.compile(sim)
+        with pytest.raises(ValueError, match=r"n_steps: must be an int \(got 1\.0\)"):
+            functional.run(sim, 1.0)
+        with pytest.raises(ValueError, match=r"stimulus.*numbers of shape.*<U1"):
+            functional.run(sim, 1, {net.stimulus: [["a"]]})
+        with jax.enable_x64(True):
+            step, state = functional.compile(sim, [net.stimulus])
+            with pytest.raises(ValueError, match=r"stimulus.*needs an array.*got None"):
+                step(state)
+            wide = functional.Arrays({net.stimulus: np.zeros(2)})
+            with pytest.raises(ValueError, match=r"stimulus.*shape \(1,\)"):
+                step(state, wide)
     with pytest.raises(SimulatorClosed):
         functional.run(sim, 1)
     with pytest.raises(SimulatorClosed):
@@ -534,6 +652,31 @@ def test_what_is_not_finite_is_named(seed):
         assert sim.n_steps == 10
         for signal, array in before.items():
             assert_array_equal(sim.signals[signal], array)
+
+
+def test_half_precision_is_refused(seed):
+    """JAX and numpy round sums in half precision differently."""
+    nengo.rc["precision"]["bits"] = "16"
+    with nengo.Network(seed=seed) as net:
+        nengo.Ensemble(10, 1)
+    with nengo.Simulator(net) as sim:
+        with pytest.raises(ValueError, match="half precision"):
+            functional.run(sim, 1)
+
+
+def test_a_probe_that_is_not_finite_once(seed):
+    """A NaN in a single step is noticed if it is probed."""
+
+    @functional.node
+    def once(t):
+        return jnp.where(jnp.abs(t - 0.005) < 1e-9, jnp.nan, t)
+
+    with nengo.Network(seed=seed) as net:
+        nengo.Probe(nengo.Node(once))
+    with nengo.Simulator(net) as sim:
+        with pytest.raises(SimulationError, match="is not finite"):
+            functional.run(sim, 10)
+        assert sim.n_steps == 0
 
 
 def test_negative_contributions_to_a_replacing_trace(seed):
@@ -671,7 +814,6 @@ ENVIRONMENTS = [
 def test_environments(name, put, seed):
     """Each transition is that of Gymnasium from the same state, and the signals follow
     each other as in `Environment`."""
-    gymnasium = pytest.importorskip("gymnasium")
     process = Environment(name, steps_per_action=3, seed=1)
     with nengo.Network(seed=seed) as net:
         env_node = nengo.Node(process)
@@ -717,6 +859,87 @@ def test_environments(name, put, seed):
         assert get("terminated")[i, 0] == terminated
         assert get("truncated")[i, 0] == (length == limit and not terminated)
         assert_allclose(get("episode_return")[i, 0], total, atol=1e-3)
+
+
+def seen_by(seed=0, optimize=True, others=0):
+    """Return the first observations of episodes in JAX."""
+    process = Environment("CartPole-v1", seed=seed)
+    with nengo.Network(seed=1) as net:
+        for _ in range(others):
+            nengo.Ensemble(10, 1)
+        node = nengo.Node(process)
+        probe = nengo.Probe(node)
+    with nengo.Simulator(net, optimize=optimize) as sim:
+        functional.run(sim, 200)
+        data = sim.data[probe]
+    return data[data[:, process.reset][:, 0] > 0.5, process.observation]
+
+
+def test_seeds_of_environments():
+    """Episodes follow from the seed and their number alone."""
+    first = seen_by()
+    assert len(first) >= 3
+    assert len(np.unique(first, axis=0)) == len(first)
+    assert_array_equal(seen_by(optimize=False, others=2), first)
+    assert not np.isin(seen_by(seed=1), first).any()
+
+
+def test_environments_do_not_change_between_simulators():
+    """After steps of Nengo, the environment in JAX would be another one."""
+    with nengo.Network(seed=0) as net:
+        nengo.Node(Environment("CartPole-v1"))
+    with nengo.Simulator(net) as sim:
+        functional.run(sim, 4)
+        functional.run(sim, 4)
+        sim.reset()
+        sim.run_steps(8)
+        with pytest.raises(SimulationError, match=r"sim\.reset"):
+            functional.run(sim, 4)
+        sim.reset()
+        functional.run(sim, 4)
+
+
+class Line(gymnasium.Env):
+    """A walk on a line; the space of its actions is given."""
+
+    observation_space = gymnasium.spaces.Box(-9, 9, (1,))
+
+    def __init__(self, action_space):
+        self.action_space = action_space
+
+    def reset(self, *, seed=None, options=None):
+        """Start at 0."""
+        return np.zeros(1, np.float32), {}
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        gymnasium.spaces.Discrete(3, start=1),
+        gymnasium.spaces.MultiDiscrete([3, 2]),
+        gymnasium.spaces.Box(-np.inf, np.inf, (1,)),
+        gymnasium.spaces.Box(-2, 2, (1,), int),
+        gymnasium.spaces.Box(-1, 1, (2, 2)),
+    ],
+    ids=str,
+)
+def test_actions_without_a_translation(monkeypatch, space):
+    """Actions that would be another than Gymnasium's are refused."""
+
+    def make():
+        return Line(space)
+
+    walk = functional.Dynamics(
+        reset=lambda key: jnp.zeros(1),
+        step=lambda state, action: (state, 0.0, False),
+        observe=lambda state: state,
+    )
+    monkeypatch.setitem(functional.ENVIRONMENTS, make, walk)
+    with nengo.Network() as net:
+        nengo.Node(Environment(make))
+    with nengo.Simulator(net) as sim:
+        with pytest.raises(NotImplementedError, match="actions of"):
+            functional.run(sim, 2)
 
 
 def test_other_environments_are_refused():

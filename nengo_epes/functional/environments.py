@@ -21,7 +21,8 @@ class Dynamics(NamedTuple):
         ``reset(key) -> state``, an array, for a random key of JAX.
     step : callable
         ``step(state, action) -> (state, reward, terminated)``. The action is an index,
-        or an array within the bounds of the action space.
+        or an array within the bounds of the action space. Reward and terminated may be
+        Python numbers.
     observe : callable
         ``observe(state) -> observation``, an array.
 
@@ -124,13 +125,14 @@ def environment(op, step, u):
     process, state = op.process, op.state
     dynamics, limit = find(process)
     count, held, seen = (step[state[x]] for x in ("steps", "held", "observation"))
-    key, phase = step.random_key(count[0]), count[0] % process.steps_per_action
+    phase, (_, _, _, length, episode, total) = count[0] % process.steps_per_action, held
+    key = jax.random.PRNGKey(step[state["seed"]][0])
+    key = jax.random.fold_in(key, episode.astype(int) + 1)
     first = dynamics.reset(key).astype(held.dtype)
     inner = step.memory("state", np.zeros(first.shape, first.dtype))
     begins = (phase == 0) & ((held[1] > 0) | (held[2] > 0) | (count[0] == 0))
     goes_on = (phase == 0) & ~begins
     later, reward, ended = dynamics.step(inner, choose(process.action_space, u))
-    _, _, _, length, episode, total = held
     truncated = (length + 1 >= limit) & ~jnp.asarray(ended)
     numbers = reward, ended, truncated, length + 1, episode, total + reward
     after = jnp.stack([jnp.asarray(x, held.dtype) for x in numbers])
@@ -153,8 +155,8 @@ def find(process):
     if name not in ENVIRONMENTS or arguments or process.info_function is not None:
         known = ", ".join(str(known) for known in ENVIRONMENTS)
         raise NotTranslatedError(
-            f"{process} is made by Python; use one of {known}, or add its dynamics to "
-            "functional.ENVIRONMENTS"
+            f"{process} runs in Python; use one of {known}, without arguments but "
+            "max_episode_steps, or add its dynamics to functional.ENVIRONMENTS"
         )
     if limit is None and isinstance(name, str):
         limit = check_gymnasium().spec(name).max_episode_steps
@@ -163,8 +165,15 @@ def find(process):
 
 def choose(space, numbers):
     """Return the action for an input, see `Environment`."""
-    if not hasattr(space, "low"):
+    spaces = check_gymnasium().spaces
+    if isinstance(space, spaces.Discrete) and space.start == 0:
         return numbers.argmax()
+    bounded = isinstance(space, spaces.Box) and space.is_bounded()
+    if not bounded or space.dtype.kind != "f" or space.shape != numbers.shape:
+        raise NotTranslatedError(
+            f"actions of {space} have no translation; use Discrete without start, or a "
+            "Box of bounded numbers"
+        )
     centre, reach = (space.high + space.low) / 2, (space.high - space.low) / 2
     return jnp.clip(centre + reach * numbers, space.low, space.high)
 

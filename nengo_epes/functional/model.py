@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Mapping
 
@@ -18,7 +19,9 @@ jax = load("jax", "jax")
 jnp = load("jax.numpy", "jax")
 
 TRANSLATIONS: dict = {}
-BLOCK = 1000  # steps of `run` between which Ctrl-C is heard
+# `run` does blocks of steps: after each, Ctrl-C is heard
+BLOCK = 1000  # steps
+BYTES = 2**26  # of probes in a block
 
 
 def translates(*kinds):
@@ -51,12 +54,18 @@ def translates(*kinds):
 
 
 def node(function):
-    """Mark the function of a Node as written in jax.numpy, without side effects.
+    """Mark a function as written in jax.numpy, without side effects.
 
     Parameters
     ----------
     function : callable
-        Output of a Node: a function of the time, and of the input if there is one.
+        Output of a Node, a function of the time, and of the input if there is one. Or
+        the function of a Connection from a Node.
+
+    Returns
+    -------
+    callable
+        The same function, marked.
 
     Examples
     --------
@@ -73,23 +82,28 @@ def node(function):
     ...     print(sim.data[probe].shape)
     (100, 1)
     """
-    function.is_traceable = True
-    return function
+
+    @functools.wraps(function)
+    def marked(*args):
+        return function(*args)
+
+    marked.is_traceable = True
+    return marked
 
 
 class NotTranslatedError(Exception):
-    """What an operator does cannot be a function of arrays; says what to do."""
+    """An operator has no translation; the message says what to do instead."""
 
 
 class Arrays(Mapping):
-    """Arrays by signal, Node or probe: a pytree, as JAX calls it.
+    """Mapping from signals, Nodes or probes to arrays; JAX treats it as a pytree.
 
-    A view of a signal gives a part of its array.
+    The key may also be a view of a signal, which gives a part of the signal's array.
 
     Parameters
     ----------
     arrays : dict
-        Arrays.
+        Arrays by signal, Node or probe.
 
     Examples
     --------
@@ -104,7 +118,7 @@ class Arrays(Mapping):
 
     def __getitem__(self, key):
         if key not in self._arrays and isinstance(key, nengo.builder.Signal):
-            return look(self._arrays[key.base], key)
+            return read(self._arrays[key.base], key)
         return self._arrays[key]
 
     def __iter__(self):
@@ -128,62 +142,65 @@ class Arrays(Mapping):
         """
         changed = dict(self._arrays)
         for key, value in arrays.items():
-            base = key.base if isinstance(key, nengo.builder.Signal) else key
+            is_signal = isinstance(key, nengo.builder.Signal)
+            base = key.base if is_signal else key
             if base not in changed:
-                raise KeyError(f"{key}: not in these arrays; use one of {list(self)}")
-            changed[base] = value if base is key else put(changed[base], key, value)
+                raise KeyError(f"{key}: there is no such array; use a key of these")
+            changed[base] = write(changed[base], key, value) if is_signal else value
         return Arrays(changed)
 
 
-jax.tree_util.register_pytree_node(
+jax.tree_util.register_pytree_with_keys(
     Arrays,
-    lambda arrays: (tuple(arrays._arrays.values()), tuple(arrays._arrays)),
+    lambda arrays: (
+        [(jax.tree_util.DictKey(key), value) for key, value in arrays.items()],
+        tuple(arrays),
+    ),
     lambda keys, values: Arrays(zip(keys, values, strict=True)),
 )
 
 
-def look(array, view):
-    """Return the part of an array that a view is of its base."""
-    if view.base is view:
+def read(array, signal):
+    """Return the part of an array that a signal is of its base."""
+    if signal.base is signal:
         return array
-    places, shape = entries(view)
-    return jnp.broadcast_to(array.reshape(-1)[places].reshape(shape), view.shape)
+    places, shape = entries(signal)
+    return jnp.broadcast_to(array.reshape(-1)[places].reshape(shape), signal.shape)
 
 
-def put(array, view, value):
-    """Return an array with other values where a view is of its base."""
-    value = jnp.broadcast_to(jnp.asarray(value, array.dtype), view.shape)
-    if view.base is view:
+def write(array, signal, value):
+    """Return an array with another value where a signal is of its base."""
+    value = jnp.broadcast_to(jnp.asarray(value, array.dtype), signal.shape)
+    if signal.base is signal:
         return value
-    places, shape = entries(view)
+    places, shape = entries(signal)
     value = value[tuple(slice(n) for n in shape)].reshape(-1)
     return array.reshape(-1).at[places].set(value).reshape(array.shape)
 
 
-def entries(view):
-    """Return which entries of its flat base a view has, and in which shape.
+def entries(signal):
+    """Return which entries of its flat base a signal has, and in which shape.
 
     The entries are a slice or an array. Repeated rows and columns are there once.
     """
-    shape = [
-        n if stride else 1
-        for n, stride in zip(view.shape, view.elemstrides, strict=True)
-    ]
-    places = np.full(shape, view.elemoffset)
-    for axis, stride in enumerate(view.elemstrides):
+    strides = signal.elemstrides
+    shape = [n if s else 1 for n, s in zip(signal.shape, strides, strict=True)]
+    places = np.full(shape, signal.elemoffset)
+    for axis, stride in enumerate(strides):
         places += stride * np.indices(shape)[axis]
     flat = places.ravel()
-    first, step = int(flat[0]), int(flat[1] - flat[0]) if flat.size > 1 else 1
-    if step > 0 and (np.diff(flat) == step).all():
-        return slice(first, first + step * flat.size, step), shape
+    steps = set(np.diff(flat).tolist()) or {1}
+    if flat.size and len(steps) == 1 and min(steps) > 0:
+        (step,) = steps
+        return slice(int(flat[0]), int(flat[-1]) + 1, step), shape
     return flat, shape
 
 
 class Step:
-    """The arrays of one simulator step, while operators change them in turn.
+    """The arrays of one simulator step, which operators change one after the other.
 
     ``step[signal]`` is the array of a signal, and ``step[signal] = array`` replaces it,
-    also if it is a view of another.
+    also if the signal is a view of another one.
 
     Parameters
     ----------
@@ -197,89 +214,115 @@ class Step:
     dt : float
         Simulator step in seconds.
     arrays : dict
-        The arrays.
-    initial : dict
-        Initial values of memory that no signal holds.
+        Present array of each signal that is not a view.
     """
 
     def __init__(self, arrays, model):
         self.arrays, self.initial = dict(arrays), {}
-        self.model, self.dt = model, model.dt
-        self._op = None
+        self.dt, self._model = model.dt, model
+        self.changes_memory, self.refused = False, []
 
     def __getitem__(self, signal):
-        return look(self.arrays[signal.base], signal)
+        return read(self.arrays[signal.base], signal)
 
     def __setitem__(self, signal, value):
-        self.arrays[signal.base] = put(self.arrays[signal.base], signal, value)
+        self.arrays[signal.base] = write(self.arrays[signal.base], signal, value)
 
     def do(self, index, op):
         """Do an operator, the index-th of the model."""
         self._op = index
-        if type(op) not in TRANSLATIONS:
-            raise NotTranslatedError
-        TRANSLATIONS[type(op)](op, self)
+        try:
+            if type(op) not in TRANSLATIONS:
+                raise NotTranslatedError
+            TRANSLATIONS[type(op)](op, self)
+        except NotTranslatedError as error:
+            self.refused.append(f"{op}: {str(error) or self._remedy(op)}")
+
+    def _remedy(self, op):
+        if isinstance(op, SimPyFunc):
+            remedy = "it calls Python; mark its function with @functional.node"
+        else:
+            remedy = (
+                "it has no translation; write one, see functional.translates, or use "
+                "nengo.Simulator"
+            )
+        toplevel, output = self._model.toplevel, output_of(op)
+        for node in toplevel.all_nodes if output and toplevel else ():
+            if self._model.sig[node].get("out") is output:
+                remedy += ", or give inputs={node: values} for " + str(node)
+        return remedy
 
     def memory(self, name, initial):
-        """Return the value of the present operator's memory of a name.
+        """Return a value that the operator stored under a name.
 
         Parameters
         ----------
         name : str
-            Name.
-        initial : pytree of array
+            The name.
+        initial : array
             Value before the first step.
         """
         key = self._op, name
         self.initial[key] = initial
         if key not in self.arrays:
-            self.arrays[key] = jax.tree.map(jnp.asarray, initial)
+            self.arrays[key] = jnp.asarray(initial)
         return self.arrays[key]
 
     def remember(self, name, value):
-        """Store a value of the present operator under a name."""
+        """Store a value under a name until the next step."""
         self.arrays[self._op, name] = value
+        self.changes_memory = True
 
-    def random_key(self, count):
-        """Return JAX's key for random numbers; other operators and counts have others.
 
-        Parameters
-        ----------
-        count : int array
-            Number of the event, such as a decision.
-        """
-        key = jax.random.fold_in(self.arrays["key"], self._op)
-        return jax.random.fold_in(key, count)
+def output_of(op):
+    """Return the output of an operator that may belong to a Node, else None."""
+    return op.output if isinstance(op, SimPyFunc | SimProcess) else None
+
+
+def precision_of(sim):
+    """Return the dtype of a simulator; refuse a closed one, and half precision."""
+    if sim.closed:
+        raise SimulatorClosed("a closed simulator has no signals; use it before")
+    dtype = sim.signals[sim.model.time].dtype
+    if dtype.itemsize < 4:
+        raise ValueError(
+            "half precision: JAX would round otherwise than numpy; use "
+            "nengo.Simulator, or nengo.rc['precision']['bits'] = '32'"
+        )
+    return dtype
 
 
 class Program:
-    """The operators of a simulator, and the arrays that they need.
+    """The operators of a simulator, as a function of their arrays.
 
     Parameters
     ----------
     sim : nengo.Simulator
         The simulator.
-    inputs : sequence of nengo.Node
-        Nodes whose output is given.
+    inputs : sequence of nengo.Node, optional
+        Nodes whose output is an input.
     like : Program, optional
         Program of a model that was built alike.
 
     Attributes
     ----------
-    initial : dict
-        Initial values of memory that no signal holds.
-    description : tuple
-        All operations of a step, and their constants.
+    memory : dict
+        Initial values of what operators store, but not in signals.
+    changes_memory : bool
+        Whether a step changes these values.
+    text : str
+        All operations of a step, and all constants.
     """
 
     def __init__(self, sim, inputs=(), like=None):
+        self.dtype = precision_of(sim)
         self.model, self.probes = sim.model, list(sim.model.probes)
         self.given = {node: self._output(node) for node in inputs}
-        replaced = {id(signal) for signal in self.given.values()}
+        given = {id(signal) for signal in self.given.values()}
         self.order = [
             (index, op)
             for index, op in enumerate(sim.step_order)
-            if type(op) is not SimProbe and id(_output_of(op)) not in replaced
+            if type(op) is not SimProbe and id(output_of(op)) not in given
         ]
         used = {s.base for _, op in self.order for s in op.all_signals}
         used |= {self.model.sig[probe]["in"].base for probe in self.probes}
@@ -288,80 +331,56 @@ class Program:
         self.signals = [
             s for s in sim.signals if s.base is s and not s.sparse and s in used
         ]
-        self.initial = {**(like.initial if like else {})}
-        self.initial["key"] = jax.random.PRNGKey(sim.seed)
-        known = 0
-        while known < len(self.initial):  # the first trace finds the memory
-            known = len(self.initial)
-            self.description = self._trace(sim)
+        self.memory = dict(like.memory) if like else {}
+        known = -1
+        while known < len(self.memory):  # the first trace finds the memory
+            known = len(self.memory)
+            self.text = self._trace(sim)
 
     def _output(self, node):
-        signal = self.model.sig.get(node, {}).get("out")
-        if not isinstance(node, nengo.Node) or node.output is None or signal is None:
+        signals = self.model.sig.get(node, {}) if isinstance(node, nengo.Node) else {}
+        if "out" not in signals or node.output is None:
             raise ValueError(
-                f"inputs: {node} is no Node of this model with an output of its own; "
-                "give Nodes with a function, a process or an array"
+                f"inputs: {node} is not a Node of this model with an output of its "
+                "own; give Nodes with a function, a process or an array"
             )
-        return signal
+        return signals["out"]
 
     def _trace(self, sim):
-        """Return all operations and constants of a step; refuse what is unknown."""
-        unknown = []
+        """Return all operations of a step; without the names of keys."""
+        zeros = Arrays({node: np.zeros(node.size_out) for node in self.given})
+        arrays, tree = jax.tree.flatten((self.state(sim), zeros))
 
-        def advance(state):
-            step = Step(state, self.model)
-            for index, op in self.order:
-                try:
-                    step.do(index, op)
-                except NotTranslatedError as error:
-                    unknown.append(f"{op}: {str(error) or self._remedy(op)}")
-            self.initial.update(step.initial)
-            return tuple(step.arrays.values()), self._probe(step)
+        def step(arrays):
+            return jax.tree.leaves(self.step(*tree.unflatten(arrays)))
 
-        traced = jax.make_jaxpr(advance)(self.state(sim))
-        if unknown:
-            raise NotImplementedError("\n".join(unknown))
-        return str(traced), [np.asarray(x).tolist() for x in traced.consts]
-
-    def _probe(self, step):
-        return [step[self.model.sig[probe]["in"]] for probe in self.probes]
-
-    def _remedy(self, op):
-        nodes = self.model.toplevel.all_nodes if self.model.toplevel else ()
-        if any(self.model.sig[node].get("out") is _output_of(op) for node in nodes):
-            return (
-                "is the output of a Node, made by Python; give inputs=[the Node] and "
-                "values, or write the function in jax.numpy and mark it with "
-                "@functional.node"
-            )
-        return (
-            "has no translation; write one, see functional.translates, or use "
-            "nengo.Simulator"
-        )
+        return jax.jit(step).lower(arrays).as_text()
 
     def state(self, sim, memory=None):
         """Return the present state of a simulator."""
         arrays = {s: jnp.asarray(sim.signals[s]) for s in self.signals}
-        return Arrays(arrays | self.initial | (memory or {}))
+        return Arrays(arrays | (memory or self.memory))
 
     def step(self, state, inputs=None):
         """Return the state after a step, and what is probed."""
         step = Step(state, self.model)
         for node, signal in self.given.items():
-            step[signal] = inputs[node]
+            value = (inputs or {}).get(node)
+            if np.shape(value) != signal.shape or value is None:
+                raise ValueError(
+                    f"inputs: {node} needs an array of shape {signal.shape} in each "
+                    f"step (got {value}); give functional.Arrays with this Node"
+                )
+            if signal.base in step.arrays:  # else nothing reads it
+                step[signal] = value
         for index, op in self.order:
             step.do(index, op)
-        probed = zip(self.probes, self._probe(step), strict=True)
+        if step.refused:
+            raise NotImplementedError("\n".join(step.refused))
+        self.memory |= step.initial
+        self.changes_memory = step.changes_memory
+        probed = {probe: step[self.model.sig[probe]["in"]] for probe in self.probes}
         return Arrays(step.arrays), Arrays(probed)
-
-
-def _output_of(op):
-    return op.output if isinstance(op, SimPyFunc | SimProcess) else None
-
-
-def precision(sim):
-    """Return a context with the precision of a simulator."""
-    return jax.enable_x64(sim.signals[sim.model.time].dtype == np.float64)
 
 
 def compile(sim, inputs=()):
@@ -383,16 +402,16 @@ def compile(sim, inputs=()):
         of ``inputs``, and may be left out if there is none. The second result are
         `Arrays` with the value of each probe.
     state : Arrays
-        Arrays of all signals that are not views of others, such as
-        ``sim.model.sig[conn]["weights"]``.
+        Arrays of all signals that are used, such as ``sim.model.sig[conn]["weights"]``,
+        and what operators store elsewhere, such as keys of random numbers.
 
     Raises
     ------
     NotImplementedError
         If an operator has no translation; the message names each.
     ValueError
-        If the model is in double precision, but JAX is not. If an input is not a Node
-        with an output.
+        If the model is in double precision and JAX is not, or in half precision. If an
+        input is not a Node with an output.
     SimulatorClosed
         If the simulator is closed.
 
@@ -419,26 +438,22 @@ def compile(sim, inputs=()):
 
 def make_program(sim, inputs, like=None):
     """Return the `Program` of a simulator whose precision JAX has."""
-    if sim.closed:
-        raise SimulatorClosed("a closed simulator has no signals; compile it before")
-    dtype = sim.signals[sim.model.time].dtype
+    dtype = precision_of(sim)
     if jnp.asarray(np.zeros(0, dtype)).dtype != dtype:
         raise ValueError(
-            f"the model is in {dtype}, and JAX uses single precision: call "
+            "the model is in double precision, and JAX uses single precision: call "
             "jax.config.update('jax_enable_x64', True), or build the model in single "
             "precision, nengo.rc['precision']['bits'] = '32'"
         )
     return Program(sim, inputs, like)
 
 
-_programs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-
-
 def run(sim, n_steps, inputs=None):
     """Run a simulator by JAX, compiled as one loop.
 
     Signals, probes and time of the simulator are as after `nengo.Simulator.run_steps`,
-    so both may run in turn.
+    to rounding. So both may run in turn, except if the model has an `Environment`: the
+    environment in JAX is another one.
 
     Parameters
     ----------
@@ -452,48 +467,60 @@ def run(sim, n_steps, inputs=None):
     Raises
     ------
     SimulationError
-        If a signal is not finite at the end of a block of steps. The simulator then is
-        as before this block.
+        If a signal is not finite at the end of a block of steps, or a probe in any
+        step. The simulator then is as before this block. Or if an environment would
+        continue after steps that JAX did not run.
     NotImplementedError, ValueError, SimulatorClosed
         As in `compile`; ValueError also if the shape of an input is wrong.
 
     Notes
     -----
-    The first call of a simulator compiles the model, and so does another number of
-    steps: multiples of 1000 steps share what is compiled.
+    The model is compiled in the first run, and again for each other number of steps
+    below 1000. Runs of multiples of 1000 steps share what is compiled.
 
     Examples
     --------
     See `node`.
     """
-    if sim.closed:
-        raise SimulatorClosed("Simulator cannot run because it is closed.")
-    inputs = inputs or {}
-    with precision(sim):
-        values = {node: _checked(node, x, n_steps) for node, x in inputs.items()}
-        program, loop, memory = _program_of(sim, inputs)
-        state = program.state(sim, memory if sim.n_steps else None)
-        for start in range(0, n_steps, BLOCK):
-            size = min(BLOCK, n_steps - start)
+    if not isinstance(n_steps, int | np.integer):
+        raise ValueError(f"n_steps: must be an int (got {n_steps!r})")
+    inputs = dict(inputs or {})
+    with jax.enable_x64(precision_of(sim) == np.float64):
+        known = _programs.setdefault(sim, {"memory": None, "n_steps": 0})
+        program, loop = _program_of(sim, inputs, known)
+        values = {
+            node: _checked(node, x, n_steps, program.dtype)
+            for node, x in inputs.items()
+        }
+        resumes = known["memory"] if sim.n_steps else None
+        if program.changes_memory and sim.n_steps not in (0, known["n_steps"]):
+            raise SimulationError(
+                "the environment in JAX has not taken part in all steps of this "
+                "simulator; call sim.reset(), and run all steps by functional.run"
+            )
+        state = program.state(sim, resumes)
+        constants = {
+            signal: sim.signals[signal].copy()
+            for node, signal in program.given.items()
+            if isinstance(node.output, np.ndarray) and signal in sim.signals
+        }
+        block = block_size(program)
+        for start in range(0, n_steps, block):
+            size = min(block, n_steps - start)
             part = {node: x[start : start + size] for node, x in values.items()}
             state, probed = loop(state, Arrays(part), size)
             _store(sim, program, state, probed, size)
-            memory.update((key, state[key]) for key in program.initial)
+            for signal, value in constants.items():  # no operator sets it again
+                sim.signals[signal][...] = value
+            known["memory"] = {key: state[key] for key in program.memory}
+            known["n_steps"] = sim.n_steps
 
 
-def _checked(node, values, n_steps):
-    values = np.asarray(values, nengo.rc.float_dtype)
-    if values.shape != (n_steps, node.size_out):
-        raise ValueError(
-            f"inputs: {node} needs values of shape {n_steps, node.size_out}, one row "
-            f"for each step (got {values.shape})"
-        )
-    return values
+_programs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def _program_of(sim, inputs):
-    """Return what was compiled for a simulator and Nodes, and its memory."""
-    known = _programs.setdefault(sim, {"memory": {}})
+def _program_of(sim, inputs, known):
+    """Return what was compiled for a simulator and Nodes."""
     key = frozenset(inputs)
     if key not in known:
         program = Program(sim, inputs)
@@ -502,16 +529,35 @@ def _program_of(sim, inputs):
             return jax.lax.scan(program.step, state, values, length=size)
 
         known[key] = program, jax.jit(loop, static_argnums=2)
-    return *known[key], known["memory"]
+    return known[key]
+
+
+def _checked(node, values, n_steps, dtype):
+    values = np.asarray(values)
+    if values.shape != (n_steps, node.size_out) or values.dtype.kind not in "fiub":
+        raise ValueError(
+            f"inputs: {node} needs numbers of shape {n_steps, node.size_out}, one row "
+            f"for each step (got {values.dtype} of shape {values.shape})"
+        )
+    return values.astype(dtype)
+
+
+def block_size(program):
+    """Return the number of steps whose probes fit into the memory."""
+    signals = [program.model.sig[probe]["in"] for probe in program.probes]
+    n_bytes = sum(signal.size * signal.itemsize for signal in signals)
+    return max(1, min(BLOCK, BYTES // max(n_bytes, 1)))
 
 
 def _store(sim, program, state, probed, size):
     """Write a state to the signals of a simulator, and store what was probed."""
-    for signal in program.signals:
-        if not np.isfinite(state[signal]).all():
+    arrays = {signal.name: state[signal] for signal in program.signals}
+    arrays |= {str(probe): probed[probe] for probe in program.probes}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
             raise SimulationError(
-                f"{signal.name}: is not finite at t={(sim.n_steps + size) * sim.dt:g} "
-                "s; run nengo.Simulator, which stops in the step in which it happens"
+                f"{name}: is not finite at t={(sim.n_steps + size) * sim.dt:g} s or "
+                "before; run nengo.Simulator, which stops where NaN arises"
             )
     steps = sim.n_steps + 1 + np.arange(size)
     for signal in program.signals:
@@ -569,19 +615,20 @@ def batch(sims, inputs=()):
     >>> for sim in sims:
     ...     sim.close()
     """
+    if not sims:
+        raise ValueError("sims: there is no simulator; give at least one")
     first = make_program(sims[0], inputs)
     places = [sims[0].model.toplevel.all_nodes.index(node) for node in inputs]
     states = [first.state(sims[0])]
     for number, sim in enumerate(sims[1:], 1):
         nodes = [sim.model.toplevel.all_nodes[place] for place in places]
         program = make_program(sim, nodes, like=first)
-        if program.description != first.description:
+        if program.text != first.text:
             raise ValueError(
-                f"the model of sims[{number}] was not built as that of sims[0]; use "
-                "models that differ only in the values of signals, and optimize=False: "
-                "Nengo's optimizer orders signals at random"
+                f"the model of sims[{number}] was not built like the model of sims[0]; "
+                "use models that differ only in the values of signals, and "
+                "optimize=False: Nengo's optimizer orders signals at random"
             )
         states.append(program.state(sim))
-    values = [tuple(state.values()) for state in states]
-    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *values)
-    return first.step, Arrays(zip(states[0], stacked, strict=True))
+    values = zip(*(state.values() for state in states), strict=True)
+    return first.step, Arrays(zip(states[0], map(np.stack, values), strict=True))

@@ -82,7 +82,12 @@ def function(op, step):
         raise NotTranslatedError
     inputs = [] if op.t is None else [step[op.t].reshape(())]
     inputs += [] if op.x is None else [step[op.x]]
-    result = op.fn(*inputs)
+    try:
+        result = op.fn(*inputs)
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
+        raise NotTranslatedError(
+            "its function needs numbers; use jax.numpy, and jnp.where instead of if"
+        ) from None
     if op.output is not None:
         step[op.output] = result
 
