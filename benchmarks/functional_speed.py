@@ -153,9 +153,8 @@ def agents(n_agents, blocks):
         lambda x: np.concatenate([x] * repeats)[:n_agents],
         states,
     )
-    noise = [key for key in states if isinstance(key, tuple) and key[1] == "key"]
-    fresh = jax.vmap(jax.random.PRNGKey)(np.arange(n_agents))
-    states = states.replace(dict.fromkeys(noise, fresh))
+    seeds = [key for key in states if isinstance(key, tuple) and key[1] == "seed"]
+    states = states.replace(dict.fromkeys(seeds, np.arange(n_agents, dtype=np.int32)))
     loop = many_agents.make_loop(step, probe, process, 1000)
     rates = []
     for block in range(blocks + 1):

@@ -428,6 +428,32 @@ def test_batch(double, seed):
         sim.close()
 
 
+def test_batch_of_agents(double):
+    """Agents with environments learn at once what each learns alone."""
+    n_steps, sims, alone = 200, [], []
+    for seed in range(3):
+        net = build_network("CartPole-v1", seed, n_neurons=40)
+        with net:
+            nengo.Probe(net.actor_critic.actor, "weights")
+        sims.append(nengo.Simulator(net, optimize=False))
+        with nengo.Simulator(net, optimize=False) as sim:
+            functional.run(sim, n_steps)
+            (probe,) = net.probes
+            alone.append(sim.data[probe])
+    step, states = functional.batch(sims)
+
+    def learn(state):
+        return jax.lax.scan(lambda s, _: step(s), state, length=n_steps)
+
+    _, probed = jax.jit(jax.vmap(learn))(states)
+    (found,) = probed.values()
+    assert alone[0][-1].any()
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3 * np.abs(alone[0]).max()
+    assert_allclose(found, alone, atol=1e-10 * np.abs(alone).max())
+    for sim in sims:
+        sim.close()
+
+
 def test_no_batch():
     """A batch needs a simulator."""
     with pytest.raises(ValueError, match="sims: there is no simulator"):

@@ -105,10 +105,9 @@ def noise_of(process, step, decision, size, uniform):
     if process.noise is not None:  # what was not given is NaN
         given = step.memory("noise", process.noise)
         return given.at[decision].get(mode="fill", fill_value=np.nan)
-    seed = 0 if process.seed is None else process.seed
-    key = step.memory("key", jax.random.PRNGKey(seed))
-    draw = jax.random.uniform if uniform else jax.random.normal
-    return draw(jax.random.fold_in(key, decision), (size,))
+    seed = step.memory("seed", np.int32(process.seed or 0))
+    key = jax.random.fold_in(jax.random.PRNGKey(seed), decision)
+    return (jax.random.uniform if uniform else jax.random.normal)(key, (size,))
 
 
 @translates(ActorCriticProcess)

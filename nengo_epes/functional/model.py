@@ -486,14 +486,14 @@ def run(sim, n_steps, inputs=None):
         raise ValueError(f"n_steps: must be an int (got {n_steps!r})")
     inputs = dict(inputs or {})
     with jax.enable_x64(precision_of(sim) == np.float64):
-        known = _programs.setdefault(sim, {"memory": None, "n_steps": 0})
+        known = _programs.setdefault(sim, {"memory": None, "at": None})
         program, loop = _program_of(sim, inputs, known)
         values = {
             node: _checked(node, x, n_steps, program.dtype)
             for node, x in inputs.items()
         }
         resumes = known["memory"] if sim.n_steps else None
-        if program.changes_memory and sim.n_steps not in (0, known["n_steps"]):
+        if program.changes_memory and sim.n_steps and known["at"] != _moment(sim):
             raise SimulationError(
                 "the environment in JAX has not taken part in all steps of this "
                 "simulator; call sim.reset(), and run all steps by functional.run"
@@ -513,10 +513,15 @@ def run(sim, n_steps, inputs=None):
             for signal, value in constants.items():  # no operator sets it again
                 sim.signals[signal][...] = value
             known["memory"] = {key: state[key] for key in program.memory}
-            known["n_steps"] = sim.n_steps
+            known["at"] = _moment(sim)
 
 
 _programs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def _moment(sim):
+    # a reset makes other functions of operators
+    return sim.n_steps, id(sim._steps)
 
 
 def _program_of(sim, inputs, known):
