@@ -193,7 +193,7 @@ def main():
     nengo.rc["precision"]["bits"] = "32"
     with jax.enable_x64(False):
         for n in (1, 64, 1024) if on_gpu else (1, 32):
-            name = f"{n} agents on CartPole-v1, single precision"
+            name = f"CartPole-v1 in single precision, agents at once: {n}"
             table[name] = agents(n, blocks)
             print(name, table[name], flush=True)
     result = {

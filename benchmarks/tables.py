@@ -224,8 +224,9 @@ def functional_speed(rows):
         if "jax" in row:
             cells = f"{row['nengo']:g} µs", f"{row['jax']:g} µs", row["times as fast"]
         else:
-            number = f"{row['environment steps a second']:,.0f} environment steps/s"
-            cells = row.get("nengo, with Gymnasium", ""), number, ""
+            steps = row.get("nengo, with Gymnasium"), row["environment steps a second"]
+            cells = [f"{x:,.0f} environment steps/s" if x else "" for x in steps]
+            cells.append(round(steps[1] / steps[0], 1) if steps[0] else "")
         lines.append(f"| {name} | {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join(lines)
 

@@ -371,7 +371,7 @@ def test_runs_of_several_blocks(monkeypatch, seed):
 
 
 def test_a_user_may_write_between_two_runs(seed):
-    """What is written to a signal is used by the next run."""
+    """The next run uses a value that was written to a signal."""
     net = small_network(seed)
     with nengo.Simulator(net) as reference, nengo.Simulator(net) as sim:
         for each in (reference, sim):
@@ -456,7 +456,7 @@ def test_batch_of_agents(double):
 
 def test_no_batch():
     """A batch needs a simulator."""
-    with pytest.raises(ValueError, match="sims: there is no simulator"):
+    with pytest.raises(ValueError, match="sims: is empty"):
         functional.batch([])
 
 
@@ -535,7 +535,7 @@ def test_large_probes_are_fetched_in_small_blocks(monkeypatch, seed):
 
 
 def test_simulators_are_not_kept_alive(seed):
-    """What was compiled for a simulator goes with it."""
+    """The compiled functions of a simulator are deleted with it."""
     net = small_network(seed)
     with nengo.Simulator(net) as sim:
         functional.run(sim, 1, outputs(sim, 1))
@@ -626,7 +626,7 @@ def test_unknown_operators_are_refused_by_name(seed):
     ids=repr,
 )
 def test_rules_without_a_translation(rule, seed):
-    """What EPES cannot do in JAX is named."""
+    """Forms of EPES without a translation are named."""
     with nengo.Network(seed=seed) as net:
         pre, post = nengo.Ensemble(10, 1), nengo.Node(size_in=1)
         conn = nengo.Connection(pre, post, learning_rule_type=rule)
@@ -706,7 +706,7 @@ def test_a_probe_that_is_not_finite_once(seed):
 
 
 def test_negative_contributions_to_a_replacing_trace(seed):
-    """A trace that is not defined is no number."""
+    """A trace that is not defined stops the run."""
     rule = EPES(1e-3, trace_type="replacing")
     net = learning_network(
         rule,

@@ -398,12 +398,11 @@ def compile(sim, inputs=()):
     step : callable
         ``step(state, inputs) -> (state, probed)`` does a simulator step. It can be
         compiled, vectorized, repeated and differentiated: `jax.jit`, `jax.vmap`,
-        `jax.lax.scan`, `jax.grad`. The inputs are `Arrays` with a value for each Node
-        of ``inputs``, and may be left out if there is none. The second result are
-        `Arrays` with the value of each probe.
+        `jax.lax.scan`, `jax.grad`. ``inputs`` and ``probed`` are `Arrays`, with a value
+        for each Node of ``inputs`` and for each probe. Without such Nodes, omit inputs.
     state : Arrays
         Arrays of all signals that are used, such as ``sim.model.sig[conn]["weights"]``,
-        and what operators store elsewhere, such as keys of random numbers.
+        and what operators store elsewhere, such as seeds of random numbers.
 
     Raises
     ------
@@ -621,7 +620,7 @@ def batch(sims, inputs=()):
     ...     sim.close()
     """
     if not sims:
-        raise ValueError("sims: there is no simulator; give at least one")
+        raise ValueError("sims: is empty; give at least one simulator")
     first = make_program(sims[0], inputs)
     places = [sims[0].model.toplevel.all_nodes.index(node) for node in inputs]
     states = [first.state(sims[0])]
