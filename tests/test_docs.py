@@ -31,6 +31,8 @@ MODULES = (
     "nengo_epes.gui.monitor",
     "nengo_epes.gui",
     "nengo_epes.rl.study",
+    "nengo_epes.compiled",
+    "nengo_epes.functional",
 )
 FENCE = re.compile(
     r"^```(?P<kind>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

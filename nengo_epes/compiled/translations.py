@@ -84,6 +84,10 @@ class Table:
         Simulator step in seconds.
     operators : iterable of nengo.builder.Operator
         The operators of the model.
+
+    Examples
+    --------
+    See `translates`.
     """
 
     def __init__(self, signals, dtype, dt, operators):

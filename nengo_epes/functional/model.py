@@ -215,6 +215,10 @@ class Step:
         Simulator step in seconds.
     arrays : dict
         Present array of each signal that is not a view.
+
+    Examples
+    --------
+    See `translates`.
     """
 
     def __init__(self, arrays, model):
