@@ -369,8 +369,8 @@ class Program:
         """Return the state after a step, and what is probed."""
         step = Step(state, self.model)
         for node, signal in self.given.items():
-            value = (inputs or {}).get(node)
-            if np.shape(value) != signal.shape or value is None:
+            value = None if inputs is None else inputs.get(node)
+            if value is None or np.shape(value) != signal.shape:
                 raise ValueError(
                     f"inputs: {node} needs an array of shape {signal.shape} in each "
                     f"step (got {value}); give functional.Arrays with this Node"
