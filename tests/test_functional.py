@@ -428,6 +428,7 @@ def test_batch(double, seed):
         sim.close()
 
 
+@slowly
 def test_batch_of_agents(double):
     """Agents with environments learn at once what each learns alone."""
     n_steps, sims, alone = 200, [], []

@@ -26,6 +26,7 @@ def test_oldest_versions():
         "compiled",
         "completion",
         "environments",
+        "jax",
         "studies",
         "tensorboard",
         "movies",
