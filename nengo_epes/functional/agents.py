@@ -120,14 +120,12 @@ def actor_critic(op, step, u):
     process, n, state = op.process, op.process.size, op.state
     distribution = process.distribution
     decoded, (value, evaluates, ended, resets, learns, decides, reward) = u[:n], u[n:]
-    evaluates, ended, learns, decides = (
-        x > 0.5 for x in (evaluates, ended, learns, decides)
-    )
+    evaluates, learns, decides = evaluates > 0.5, learns > 0.5, decides > 0.5
     output, last = step[state["output"]], step[state["last"]]
     starts = jnp.where(resets > 0.5, 1, step[state["starts"]][0])
     which = step[state["decisions"]][0]
     learns = learns & ~evaluates & (starts == 0)
-    target = reward + last[1] + jnp.where(ended, 0.0, process.discount * value)
+    target = reward + last[1] + jnp.where(ended > 0.5, 0.0, process.discount * value)
     td_error = jnp.where(learns, (target - last[0]) / step.dt, 0.0)
     draws = decides & ~evaluates & ~learns
     is_softmax = isinstance(distribution, Softmax)

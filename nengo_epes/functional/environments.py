@@ -94,7 +94,7 @@ def pendulum_step(state, action):
 
 
 def _uniform(low, high):
-    low, high = jnp.array(low), jnp.array(high)
+    low, high = np.array(low), np.array(high)
     return lambda key: jax.random.uniform(key, low.shape, None, low, high)
 
 
@@ -172,7 +172,7 @@ def choose(space, numbers):
     if not bounded or space.dtype.kind != "f" or space.shape != numbers.shape:
         raise NotTranslatedError(
             f"actions of {space} have no translation; use Discrete without start, or a "
-            "Box of bounded numbers"
+            "bounded Box of one dimension"
         )
     centre, reach = (space.high + space.low) / 2, (space.high - space.low) / 2
     return jnp.clip(centre + reach * numbers, space.low, space.high)

@@ -57,18 +57,14 @@ def decisions(op, step, u):
     else:
         step[state["steps"]] += 1
         due = step[state["steps"]][0] % round(process.period / step.dt) == 0
-    which, greedy, output = (
-        step[state["decisions"]][0],
-        u[n] > 0.5,
-        step[state["output"]],
-    )
+    which, greedy = step[state["decisions"]][0], u[n] > 0.5
     is_softmax = isinstance(policy, SoftmaxSampling)
     decide = decide_softmax if is_softmax else decide_gaussian
     noise = noise_of(process, step, which, policy.n_noise, is_softmax)
     held = decide(policy, u[:n], noise, greedy)
     # a greedy decision was not drawn: nothing can be learned from it
     held = held.at[:n].multiply(jnp.where(greedy, 0.0, 1.0))
-    held = jnp.where(due, held, output[1:size])
+    held = jnp.where(due, held, step[state["output"]][1:size])
     pulse = jnp.where(due, held[:n] / step.dt, 0.0)
     decided = jnp.where(due, 1.0, 0.0)[None]
     step[state["output"]] = jnp.concatenate([decided, held, pulse])
