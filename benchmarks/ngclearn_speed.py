@@ -11,7 +11,9 @@ and A actions, with one decision and one update per step and batch size 1:
 * this package, double precision: ``operators`` are the operators that connection,
   policy and rule add to a network, which do the same as evolve (decode, draw, score,
   update); ``step`` is a whole simulator step, with RectifiedLinear neurons and the
-  default filters.
+  default filters; ``compiled`` is the same step in the compiled simulator, where policy
+  and rule are Python; ``loop``, in single precision, is the same step compiled by
+  `nengo_epes.functional` into one loop.
 
 The two processes alternate, in a new order every round. Compiling and building are not
 timed. Medians and quartiles are over rounds.
@@ -25,12 +27,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import nengo
 import numpy as np
 from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import TimeUpdate
 
-from nengo_epes import GaussianREINFORCE
+from nengo_epes import GaussianREINFORCE, compiled, functional
 from nengo_epes.files import write_atomically
 from nengo_epes.networks import GaussianPolicy
 
@@ -82,7 +85,7 @@ class NgcLearn:
 class Ours:
     """A simulation in which the policy decides and the rule learns in every step."""
 
-    def __init__(self, size, synapse):
+    def __init__(self, size, synapse, simulator=nengo.Simulator):
         n_pre, n_actions = size
         rule = GaussianREINFORCE(1e-9, n_actions=n_actions, pre_synapse=synapse)
         with nengo.Network(seed=0) as net:
@@ -104,9 +107,10 @@ class Ours:
             sources["decision"] = policy.decision
             for name, source in sources.items():
                 nengo.Connection(source, port[getattr(rule, name)], synapse=None)
-        self.sim = nengo.Simulator(net, dt=DT, progress_bar=False)
+        self.sim = simulator(net, dt=DT, progress_bar=False)
         self.sim.run_steps(50, progress_bar=False)
-        self.operators = self._operators()
+        if simulator is nengo.Simulator:
+            self.operators = self._operators()
 
     def _operators(self):
         """Return the functions of all operators except time and neurons."""
@@ -128,7 +132,7 @@ class Ours:
         before = self.weights()
         with np.errstate(invalid="raise", divide="ignore"):  # as in a simulation
             start = time.perf_counter()
-            if form == "step":
+            if form in ("step", "compiled"):
                 self.sim.run_steps(n_steps, progress_bar=False)
             else:
                 for _ in range(n_steps):
@@ -144,16 +148,55 @@ class Ours:
         self.sim.close()
 
 
+class OursInJax:
+    """The same simulation as one loop in JAX, in single precision."""
+
+    N_STEPS = 1000  # of a loop
+
+    def __init__(self, size):
+        nengo.rc["precision"]["bits"] = "32"
+        self.ours = Ours(size, 0.005)
+        nengo.rc["precision"]["bits"] = "64"
+        sim = self.ours.sim
+        step, self.state = functional.compile(sim)
+        self.weights = sim.model.sig[self.ours.learned]["weights"]
+
+        def loop(state):
+            return jax.lax.scan(
+                lambda s, _: (step(s)[0], None), state, None, self.N_STEPS
+            )[0]
+
+        self.loop = jax.jit(loop)
+
+    def seconds(self, form, n_steps):
+        """Return the time of n steps in seconds, from whole loops."""
+        before, repeats = self.state[self.weights], -(-n_steps // self.N_STEPS)
+        start = time.perf_counter()
+        for _ in range(repeats):
+            self.state = jax.block_until_ready(self.loop(self.state))
+        taken = time.perf_counter() - start
+        if np.array_equal(before, self.state[self.weights]):
+            raise RuntimeError("nothing was learned, so that nothing was measured")
+        return taken * n_steps / (repeats * self.N_STEPS)
+
+    def close(self):
+        """Close the simulation."""
+        self.ours.close()
+
+
 def compare(python, size, rounds):
     """Return microseconds per step of every form for one size, and the versions."""
     theirs = NgcLearn(python, size)
     alone, whole = Ours(size, None), Ours(size, 0.005)
+    fast, in_jax = Ours(size, 0.005, compiled.Simulator), OursInJax(size)
     forms = {
         ("ngc-learn", "evolve"): theirs,
         ("ngc-learn", "process.run"): theirs,
         ("ngc-learn", "loop"): theirs,
         ("ours", "operators"): alone,
         ("ours", "step"): whole,
+        ("ours", "compiled"): fast,
+        ("ours", "loop"): in_jax,
     }
     n_steps = {}
     for key, side in forms.items():
@@ -166,7 +209,7 @@ def compare(python, size, rounds):
             key = list(forms)[i]
             taken = forms[key].seconds(key[1], n_steps[key])
             times[key].append(taken / n_steps[key] * 1e6)
-    for side in (theirs, alone, whole):
+    for side in (theirs, alone, whole, fast, in_jax):
         side.close()
     return times, theirs.versions
 
@@ -190,8 +233,11 @@ def measure(python, rounds):
             )
         row["times evolve"] = {
             form: round(evolve / median["ours", form], 2)
-            for form in ("operators", "step")
+            for form in ("operators", "step", "compiled", "loop")
         }
+        row["times ngc-learn's loop"] = round(
+            median["ngc-learn", "loop"] / median["ours", "loop"], 2
+        )
         sizes.append(row)
     return {
         "command": "python benchmarks/ngclearn_speed.py --ngclearn-python PATH",

@@ -306,6 +306,7 @@ class GaussianREINFORCESim(Operator):
             rule_type.objective_scale,
         )
         episodic, averages = rule_type.regime == "episodic", rule_type.average
+        mean_decay = rule_type.decay
         decided = rule_type.decision.start
         layout = gaussian.decision_layout(rule_type.n_rows, rule_type.n_actions)
         arriving = [(state[x], port[rule_type.decision][layout[x]]) for x in DECISION]
@@ -321,12 +322,18 @@ class GaussianREINFORCESim(Operator):
             for array, value in arriving:
                 array[...] = value
             objective[...] = gaussian.objective(state["log_density"], reward, scale)
-            change = gaussian.policy_gradient(score, activities, reward, scale)
-            mean, _ = gaussian.average_gradient(
-                accumulated, count, change, rule_type.decay
-            )
-            accumulated[...] = mean
-            count[...] += 1.0
+            # delta is working memory: new arrays of its size would take more time
+            contribution = np.multiply.outer(score, activities, out=delta)
+            if episodic:
+                eligibility[...] += contribution
+            else:
+                eligibility[...] = contribution
+            # the running mean of `gaussian.average_gradient`, in place
+            before = count.item()
+            contribution *= scale * reward / (before + 1.0)
+            np.multiply(accumulated, before / (before + 1.0) * mean_decay, accumulated)
+            np.add(accumulated, contribution, accumulated)
+            count[0] = before + 1.0
 
         def step_gaussian_reinforce():
             n_steps[0] += 1
@@ -335,10 +342,8 @@ class GaussianREINFORCESim(Operator):
             decides = port.item(decided) > 0.5
             if decides:
                 take_decision(reward)
-            if not episodic:
-                eligibility[...] = 0.0
-            if decides:
-                eligibility[...] += np.multiply.outer(score, activities)
+            elif not episodic:
+                eligibility.fill(0.0)
             factor = scale * reward
             if episodic and averages:
                 factor /= max(count.item(), 1.0)
