@@ -21,13 +21,21 @@ settings.register_profile(
 settings.load_profile("patient")
 
 
+def disable_decoder_cache():
+    """Let no other process hold a lock; doctests have no fixture for this."""
+    nengo.rc["decoder_cache"]["enabled"] = "False"
+
+
+disable_decoder_cache()
+
+
 @pytest.fixture(autouse=True)
 def quiet_nengo():
     """Switch off the progress bar and the decoder cache, so that tests are
     independent."""
     nengo.rc["progress"]["progress_bar"] = "False"
-    nengo.rc["decoder_cache"]["enabled"] = "False"
     yield
     nengo.rc.reload_rc([])
+    disable_decoder_cache()
     if "jax" in sys.modules:  # a page of the documentation changes it
         sys.modules["jax"].config.update("jax_enable_x64", False)
