@@ -97,8 +97,8 @@ def learn(env, n_agents, n_steps, **settings):
     Returns
     -------
     curves : (n_steps / WINDOW, n_agents) array
-        Mean return of the episodes that ended within a window; in a window without one,
-        that of the window before.
+        Mean return of the episodes that ended within a window. In a window without such
+        an episode, the mean of the window before.
     times : dict of str to float
         Seconds of building and of running, environment steps of all agents per second.
     """

@@ -36,6 +36,7 @@ from same_models import (
     inputs_of,
     learning_network,
     positive,
+    set_reads,
     third_factor,
     two,
 )
@@ -105,11 +106,7 @@ def test_operators(make, bits, seed):
     rng = np.random.RandomState(seed)
     with reference, fast:
         for _ in range(40):
-            pairs = zip(reference.model.operators, fast.model.operators, strict=True)
-            for same, op in pairs:
-                for one, other in zip(same.reads, op.reads, strict=True):
-                    array = 3 * rng.randn(*one.shape)
-                    reference.signals[one], fast.signals[other] = array, array
+            set_reads(rng, reference, fast)
             reference.step()
             fast.step()
             assert_same_signals(reference, fast, TOLERANCES[bits])

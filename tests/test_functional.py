@@ -1,6 +1,7 @@
 """Models as functions in JAX, compared with `nengo.Simulator`."""
 
 import gc
+from types import SimpleNamespace
 
 import eprop_gradients
 import gymnasium
@@ -25,6 +26,7 @@ from same_models import (
     inputs_of,
     learning_network,
     positive,
+    set_reads,
     third_factor,
     two,
 )
@@ -89,11 +91,7 @@ def test_operators(make, bits, seed):
     rng = np.random.RandomState(seed)
     with reference, fast:
         for _ in range(40):
-            pairs = zip(reference.model.operators, fast.model.operators, strict=True)
-            for same, op in pairs:
-                for one, other in zip(same.reads, op.reads, strict=True):
-                    array = 3 * rng.randn(*one.shape)
-                    reference.signals[one], fast.signals[other] = array, array
+            set_reads(rng, reference, fast)
             reference.step()
             functional.run(fast, 1)
             assert_same_signals(reference, fast, TOLERANCES[bits])
@@ -461,6 +459,21 @@ def test_no_batch():
         functional.batch([])
 
 
+def test_batch_of_models_with_other_nodes(double):
+    """A model with fewer Nodes is named, also if the Node of the inputs is missing."""
+    sims = []
+    for n_nodes in (2, 1):
+        with nengo.Network() as net:
+            for _ in range(n_nodes):
+                nengo.Node([0.0])
+        sims.append(nengo.Simulator(net, optimize=False))
+    inputs = [sims[0].model.toplevel.nodes[1]]
+    with pytest.raises(ValueError, match=r"sims\[1\] was not built like"):
+        functional.batch(sims, inputs)
+    for sim in sims:
+        sim.close()
+
+
 @pytest.mark.parametrize("change", ["size", "synapse", "rate", "constant"])
 def test_batch_refuses_other_models(change, double, seed):
     """A model that differs in more than values is named."""
@@ -646,6 +659,8 @@ def test_wrong_inputs(seed):
         wrong = {net.stimulus: np.zeros((9, 1))}
         with pytest.raises(ValueError, match=r"stimulus.*\(10, 1\).*\(9, 1\)"):
             functional.run(sim, 10, wrong)
+        with pytest.raises(ValueError, match=r"inputs: must be a dict.*stimulus"):
+            functional.run(sim, 10, [net.stimulus])
         with pytest.raises(ValueError, match="is not a Node of this model"):
             functional.run(sim, 10, {nengo.Node(0, add_to_container=False): [[0]] * 10})
         with pytest.raises(ValueError, match="jax_enable_x64"):
@@ -679,6 +694,32 @@ def test_what_is_not_finite_is_named(seed):
         assert sim.n_steps == 10
         for signal, array in before.items():
             assert_array_equal(sim.signals[signal], array)
+
+
+def test_signals_of_one_name_that_are_not_finite(seed):
+    """All changes of weights are checked, although Nengo gives them one name."""
+
+    @functional.node
+    def late(t):
+        return jnp.where(t > 0.0095, jnp.inf, t)
+
+    with nengo.Network(seed=seed) as net:
+        for source in (nengo.Node(late), nengo.Node([0.5])):
+            pre, post = nengo.Ensemble(10, 1), nengo.Node(size_in=1)
+            conn = nengo.Connection(pre, post, learning_rule_type=nengo.PES())
+            nengo.Connection(source, conn.learning_rule, synapse=None)
+    with nengo.Simulator(net, optimize=False) as sim:
+        rules = [conn.learning_rule for conn in net.connections if conn.learning_rule]
+        deltas = [sim.model.sig[rule]["delta"] for rule in rules]
+        assert len({delta.name for delta in deltas}) == 1
+        state = dict.fromkeys(deltas, np.zeros(1))
+        program = SimpleNamespace(signals=deltas, probes=[])
+        for bad in deltas:
+            arrays = {**state, bad: np.array([np.inf])}
+            with pytest.raises(SimulationError, match="Delta: is not finite"):
+                functional.model._store(sim, program, arrays, {}, 10)
+        with pytest.raises(SimulationError, match="is not finite"):
+            functional.run(sim, 10)
 
 
 def test_half_precision_is_refused(seed):
@@ -924,6 +965,9 @@ def test_environments_do_not_change_between_simulators():
             functional.run(sim, 4)
         sim.reset()
         functional.run(sim, 4)
+        functional.run(sim, 4, {net.nodes[0]: np.zeros((4, 14))})
+        with pytest.raises(SimulationError, match=r"sim\.reset"):
+            functional.run(sim, 4)
 
 
 class Line(gymnasium.Env):
@@ -966,6 +1010,25 @@ def test_actions_without_a_translation(monkeypatch, space):
         nengo.Node(Environment(make))
     with nengo.Simulator(net) as sim:
         with pytest.raises(NotImplementedError, match="actions of"):
+            functional.run(sim, 2)
+
+
+def test_observations_of_another_size(monkeypatch):
+    """An observation that does not fit the space is named."""
+
+    def make():
+        return Line(gymnasium.spaces.Discrete(2))
+
+    wide = functional.Dynamics(
+        reset=lambda key: jnp.zeros(2),
+        step=lambda state, action: (state, 0.0, False),
+        observe=lambda state: state,
+    )
+    monkeypatch.setitem(functional.ENVIRONMENTS, make, wide)
+    with nengo.Network() as net:
+        nengo.Node(Environment(make))
+    with nengo.Simulator(net) as sim:
+        with pytest.raises(ValueError, match=r"observe.*shape \(1,\).*\(2,\)"):
             functional.run(sim, 2)
 
 

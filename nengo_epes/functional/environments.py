@@ -140,8 +140,13 @@ def environment(op, step, u):
     held = jnp.where(begins, start, jnp.where(goes_on, after, held))
     inner = jnp.where(begins, first, jnp.where(goes_on, later, inner))
     step.remember("state", inner)
-    shown = scale(process.observation_range, dynamics.observe(inner).ravel())
-    seen = shown.astype(seen.dtype)
+    shown = jnp.ravel(dynamics.observe(inner))
+    if shown.shape != seen.shape:
+        raise ValueError(
+            f"{process}: observe must return an array of shape {seen.shape} when "
+            f"flattened (got {shown.shape}); correct its Dynamics"
+        )
+    seen = scale(process.observation_range, shown).astype(seen.dtype)
     step[state["held"]], step[state["observation"]] = held, seen
     step[state["steps"]] = count + 1
     signals = slot_signals(phase, process.steps_per_action, *held)
@@ -151,7 +156,8 @@ def environment(op, step, u):
 def find(process):
     """Return the `Dynamics` of an `Environment`, and its time limit."""
     name, arguments = process.environment, dict(process.arguments)
-    limit = arguments.pop("max_episode_steps", None)
+    # an argument of Gymnasium's make; a constructor may use it otherwise
+    limit = arguments.pop("max_episode_steps", None) if isinstance(name, str) else None
     if name not in ENVIRONMENTS or arguments or process.info_function is not None:
         known = ", ".join(str(known) for known in ENVIRONMENTS)
         raise NotTranslatedError(

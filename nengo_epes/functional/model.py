@@ -351,14 +351,17 @@ class Program:
         return signals["out"]
 
     def _trace(self, sim):
-        """Return all operations of a step; without the names of keys."""
+        """Return all operations of a step, without the names of keys."""
         zeros = Arrays({node: np.zeros(node.size_out) for node in self.given})
         arrays, tree = jax.tree.flatten((self.state(sim), zeros))
 
-        def step(arrays):
-            return jax.tree.leaves(self.step(*tree.unflatten(arrays)))
+        def advance(arrays):
+            step = self._advance(*tree.unflatten(arrays))
+            self.memory |= step.initial
+            self.changes_memory = step.changes_memory
+            return jax.tree.leaves((list(step.arrays.values()), self._probe(step)))
 
-        return jax.jit(step).lower(arrays).as_text()
+        return jax.jit(advance).lower(arrays).as_text()
 
     def state(self, sim, memory=None):
         """Return the present state of a simulator."""
@@ -367,6 +370,11 @@ class Program:
 
     def step(self, state, inputs=None):
         """Return the state after a step, and what is probed."""
+        step = self._advance(state, inputs)
+        probed = zip(self.probes, self._probe(step), strict=True)
+        return Arrays(step.arrays), Arrays(probed)
+
+    def _advance(self, state, inputs):
         step = Step(state, self.model)
         for node, signal in self.given.items():
             value = None if inputs is None else inputs.get(node)
@@ -381,10 +389,10 @@ class Program:
             step.do(index, op)
         if step.refused:
             raise NotImplementedError("\n".join(step.refused))
-        self.memory |= step.initial
-        self.changes_memory = step.changes_memory
-        probed = {probe: step[self.model.sig[probe]["in"]] for probe in self.probes}
-        return Arrays(step.arrays), Arrays(probed)
+        return step
+
+    def _probe(self, step):
+        return [step[self.model.sig[probe]["in"]] for probe in self.probes]
 
 
 def compile(sim, inputs=()):
@@ -487,21 +495,25 @@ def run(sim, n_steps, inputs=None):
     """
     if not isinstance(n_steps, int | np.integer):
         raise ValueError(f"n_steps: must be an int (got {n_steps!r})")
+    if not isinstance(inputs, Mapping | None):
+        raise ValueError(f"inputs: must be a dict of Nodes and values (got {inputs!r})")
     inputs = dict(inputs or {})
     with jax.enable_x64(precision_of(sim) == np.float64):
-        known = _programs.setdefault(sim, {"memory": None, "at": None})
+        known = _programs.setdefault(sim, {"memory": {}, "at": None})
         program, loop = _program_of(sim, inputs, known)
         values = {
             node: _checked(node, x, n_steps, program.dtype)
             for node, x in inputs.items()
         }
-        resumes = known["memory"] if sim.n_steps else None
-        if program.changes_memory and sim.n_steps and known["at"] != _moment(sim):
+        memory = known["memory"] if program.changes_memory and sim.n_steps else None
+        if memory is not None and (
+            known["at"] != _moment(sim) or memory.keys() != program.memory.keys()
+        ):
             raise SimulationError(
                 "the environment in JAX has not taken part in all steps of this "
                 "simulator; call sim.reset(), and run all steps by functional.run"
             )
-        state = program.state(sim, resumes)
+        state = program.state(sim, memory)
         constants = {
             signal: sim.signals[signal].copy()
             for node, signal in program.given.items()
@@ -559,9 +571,9 @@ def block_size(program):
 
 def _store(sim, program, state, probed, size):
     """Write a state to the signals of a simulator, and store what was probed."""
-    arrays = {signal.name: state[signal] for signal in program.signals}
-    arrays |= {str(probe): probed[probe] for probe in program.probes}
-    for name, array in arrays.items():
+    arrays = [(signal.name, state[signal]) for signal in program.signals]
+    arrays += [(probe, probed[probe]) for probe in program.probes]
+    for name, array in arrays:
         if not np.isfinite(array).all():
             raise SimulationError(
                 f"{name}: is not finite at t={(sim.n_steps + size) * sim.dt:g} s or "
@@ -623,15 +635,19 @@ def batch(sims, inputs=()):
     >>> for sim in sims:
     ...     sim.close()
     """
+    sims = list(sims)
     if not sims:
         raise ValueError("sims: is empty; give at least one simulator")
     first = make_program(sims[0], inputs)
-    places = [sims[0].model.toplevel.all_nodes.index(node) for node in inputs]
+    n_nodes = len(_nodes(sims[0]))
+    places = [_nodes(sims[0]).index(node) for node in inputs]
     states = [first.state(sims[0])]
     for number, sim in enumerate(sims[1:], 1):
-        nodes = [sim.model.toplevel.all_nodes[place] for place in places]
-        program = make_program(sim, nodes, like=first)
-        if program.text != first.text:
+        nodes, program = _nodes(sim), None
+        if len(nodes) == n_nodes:
+            given = [nodes[place] for place in places]
+            program = make_program(sim, given, like=first)
+        if program is None or program.text != first.text:
             raise ValueError(
                 f"the model of sims[{number}] was not built like the model of sims[0]; "
                 "use models that differ only in the values of signals, and "
@@ -640,3 +656,7 @@ def batch(sims, inputs=()):
         states.append(program.state(sim))
     values = zip(*(state.values() for state in states), strict=True)
     return first.step, Arrays(zip(states[0], map(np.stack, values), strict=True))
+
+
+def _nodes(sim):
+    return [] if sim.model.toplevel is None else sim.model.toplevel.all_nodes
